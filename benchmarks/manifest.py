@@ -1,0 +1,75 @@
+"""The FASTQ manifest pass against `zcat | wc`: all counts and both hashes for less than reading the file costs."""
+
+import gzip
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+READS_A_MEMBER = 25_000
+MEMBERS = 36
+"""900,000 reads of 151 bases: about 330 MB of text."""
+CYCLES = 151
+GZIP_LEVEL = 4
+"""The default of bcl2fastq."""
+ROUNDS = 3
+GOAL = 0.5
+"""Half of what only inflating the file and counting its lines costs, start of the interpreter included."""
+
+_OURS = "import sys; from lsdata.genomics.fastq import fastq_stats; print(fastq_stats(sys.argv[1]).reads * 4)"
+_PEER = 'zcat "$1" | wc'
+
+
+def _reads(seed: int) -> bytes:
+    """Reads with human base composition, and NovaSeq's four quality bins, worse towards the end of the read."""
+    random = np.random.default_rng(seed)
+    sequences = np.frombuffer(b"ACGT", np.uint8)[random.choice(4, (READS_A_MEMBER, CYCLES), p=(0.3, 0.2, 0.2, 0.3))]
+    worse = 1 + np.arange(CYCLES) / CYCLES
+    bins = (random.random((READS_A_MEMBER, CYCLES, 1)) < worse[:, None] * (0.06, 0.02, 0.003)).sum(axis=2)
+    qualities = np.frombuffer(b"F:,#", np.uint8)[bins]
+    positions = zip(
+        np.cumsum(random.integers(0, 3, READS_A_MEMBER)) + 1_000,
+        random.integers(1_000, 37_000, READS_A_MEMBER),
+        strict=True,
+    )
+    return b"".join(
+        b"@A00483:200:HVKJCDRXX:1:1101:%d:%d 1:N:0:ACGTACGT+TTGCAAGC\n%b\n+\n%b\n"
+        % (x, y, sequence.tobytes(), quality.tobytes())
+        for (x, y), sequence, quality in zip(positions, sequences, qualities, strict=True)
+    )
+
+
+def _cpu_seconds(command: list[str], lines: int) -> float:
+    """User and system time of a fresh process and its children; checks that it counted what is there."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    counted = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if int(counted) != lines:
+        raise RuntimeError(f"{command[0]} counted {counted} lines of {lines}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def run() -> list[dict[str, str | float]]:
+    """CPU-seconds (user and system) on one gzipped FASTQ; peer: `zcat FILE | wc`. Medians of interleaved runs."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "reads.fastq.gz"
+        members = [gzip.compress(_reads(seed), GZIP_LEVEL) for seed in range(4)]
+        file.write_bytes(b"".join(members) * (MEMBERS // len(members)))
+        lines = 4 * READS_A_MEMBER * MEMBERS
+        commands = [sys.executable, "-c", _OURS, str(file)], ["sh", "-c", _PEER, "sh", str(file)]
+        rounds = [[_cpu_seconds(command, lines) for command in commands] for _ in range(ROUNDS)]
+    ours, peer = map(median, zip(*rounds, strict=True))
+    return [
+        {
+            "name": "fastq manifest pass",
+            "ours": ours,
+            "peer": peer,
+            "unit": "CPU-s",
+            "ratio": ours / peer,
+            "goal": GOAL,
+        }
+    ]

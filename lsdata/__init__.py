@@ -1,0 +1,1 @@
+"""Life-sciences data platform: the domain library (no Dagster inside)."""

@@ -1,0 +1,1 @@
+"""One file per reader of a declaration. Nothing of a declaration is written twice."""

@@ -1,0 +1,79 @@
+"""Arrow (and so Delta) and polars schemas of a dataset, and the refusal of frames that differ."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from lsdata.catalog import Dataset, Type
+from lsdata.errors import SchemaMismatch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+POLARS: dict[Type, pl.DataType] = {
+    "string": pl.String(),
+    "int32": pl.Int32(),
+    "int64": pl.Int64(),
+    "float64": pl.Float64(),
+    "bool": pl.Boolean(),
+    "date": pl.Date(),
+    "timestamp": pl.Datetime("us", "UTC"),
+    "list<string>": pl.List(pl.String()),
+}
+
+
+def polars_schema(dataset: Dataset) -> pl.Schema:
+    """Column names and polars types, in declared order."""
+    return pl.Schema({c.name: POLARS[c.type] for c in dataset.columns})
+
+
+def arrow_schema(dataset: Dataset) -> "pa.Schema":
+    """Column names, Arrow types, nullability; the meaning as field metadata `comment`, as Delta stores it."""
+    import pyarrow as pa
+
+    arrow: dict[Type, pa.DataType] = {
+        "string": pa.string(),
+        "int32": pa.int32(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "bool": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        "list<string>": pa.list_(pa.string()),
+    }
+    return pa.schema(
+        [pa.field(c.name, arrow[c.type], nullable=c.nullable, metadata={"comment": c.doc}) for c in dataset.columns]
+    )
+
+
+def empty(dataset: Dataset) -> pl.DataFrame:
+    """A frame of the declared columns without rows."""
+    return pl.DataFrame(schema=polars_schema(dataset))
+
+
+def conform(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame, columns in declared order, if it is the declared one; types are never cast.
+
+    Raises:
+        SchemaMismatch: it is not; every discrepancy is listed.
+    """
+    declared = polars_schema(dataset)
+    found = frame.schema
+    faults = [f"{name} is missing" for name in declared if name not in found]
+    faults += [f"{name} is not declared" for name in found if name not in declared]
+    faults += [
+        f"{name} is {found[name]}; declared {dtype}"
+        for name, dtype in declared.items()
+        if name in found and found[name] != dtype
+    ]
+    required = [c.name for c in dataset.columns if not c.nullable and c.name in found]
+    nulls = frame.select(pl.col(required).null_count()).row(0) if required else ()
+    faults += [f"{name} has {n} nulls; declared not null" for name, n in zip(required, nulls, strict=True) if n]
+    if faults:
+        raise SchemaMismatch(
+            dataset.key,
+            found="; ".join(faults),
+            allowed=f"the {len(declared)} columns declared in lsdata.catalog",
+            do="Cast in the function that makes the rows, or change the declaration.",
+        )
+    return frame.select(declared.names())

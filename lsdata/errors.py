@@ -1,0 +1,74 @@
+"""Every error this library raises on purpose.
+
+A message has four parts: where, what was found, what is allowed, what to do. It never holds a value of a PHI
+column: counts, column names and partition keys only.
+"""
+
+
+class LsdataError(Exception):
+    """Base of all errors of this library.
+
+    Args:
+        where: the dataset, file or setting at fault.
+        found: what was there.
+        allowed: what may be there.
+        do: the next step of the person who reads this.
+
+    >>> print(SettingError("LSDATA_COMPUTE", found="'slurm'", allowed="local, batch or wdl", do="Set one of them."))
+    LSDATA_COMPUTE: 'slurm'; allowed: local, batch or wdl. Set one of them.
+    """
+
+    def __init__(self, where: str, *, found: str, allowed: str, do: str):
+        self.where, self.found, self.allowed, self.do = where, found, allowed, do
+        super().__init__(where, found, allowed, do)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found}; allowed: {self.allowed}. {self.do}"
+
+
+class DeclarationError(LsdataError):
+    """A dataset is declared in a way that cannot hold."""
+
+
+class SettingError(LsdataError):
+    """A setting has a value that cannot be used."""
+
+
+class SchemaMismatch(LsdataError):
+    """A frame is not the declared one. Lists every discrepancy, not the first."""
+
+
+class UnsupportedTable(LsdataError):
+    """A Delta table uses a feature that would be read wrongly (column mapping) or not at all."""
+
+
+class MissingData(LsdataError):
+    """A table, partition or file that is needed has not been published."""
+
+
+class InvalidInput(LsdataError):
+    """Delivered data that cannot be used. `code` is the short reason a row or file is quarantined under."""
+
+    def __init__(self, where: str, *, code: str, found: str, allowed: str, do: str):
+        super().__init__(where, found=found, allowed=allowed, do=do)
+        self.code = code
+
+
+class ChecksFailed(LsdataError):
+    """A blocking check failed on staged data; the published version is untouched."""
+
+
+class JobFailed(LsdataError):
+    """An external tool did not finish. `passing` says that a retry may help (killed, out of memory, lost I/O)."""
+
+    def __init__(self, where: str, *, found: str, allowed: str, do: str, passing: bool = False):
+        super().__init__(where, found=found, allowed=allowed, do=do)
+        self.passing = passing
+
+
+class LedgerTampered(LsdataError):
+    """The audit ledger does not verify; nothing may be appended to it until a person has looked."""
+
+
+class PublishConflict(LsdataError):
+    """Other writers kept winning the race for a table."""

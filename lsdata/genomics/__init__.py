@@ -1,0 +1,1 @@
+"""Genomics: from a sequencing run folder to cohort tables."""

@@ -1,0 +1,155 @@
+"""Alleles with their consequences, clinical significance and known identifiers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from lsdata.catalog.genomics import ANNOTATION_SOURCES, JOINT_CALLS, REFERENCES, VARIANTS
+from lsdata.compute import Input, Job
+from lsdata.derived import arrow
+from lsdata.genomics import tools, vcf
+from lsdata.lake.work import Outcome, Work
+
+SEVERITY: dict[str, str] = {
+    "transcript_ablation": "HIGH", "splice_acceptor": "HIGH", "splice_donor": "HIGH", "stop_gained": "HIGH",
+    "frameshift": "HIGH", "stop_lost": "HIGH", "start_lost": "HIGH", "feature_elongation": "HIGH",
+    "inframe_insertion": "MODERATE", "inframe_deletion": "MODERATE", "inframe_altering": "MODERATE",
+    "missense": "MODERATE", "protein_altering": "MODERATE",
+    "splice_region": "LOW", "stop_retained": "LOW", "start_retained": "LOW", "synonymous": "LOW",
+    "coding_sequence": "MODIFIER", "5_prime_utr": "MODIFIER", "3_prime_utr": "MODIFIER", "non_coding": "MODIFIER",
+    "intron": "MODIFIER", "intergenic": "MODIFIER",
+}  # fmt: skip
+"""bcftools csq terms, most severe first, with the impact Ensembl VEP gives the Sequence Ontology term.
+
+Source: Ensembl, "Calculated variant consequences"; term names: bcftools csq (Danecek & McCarthy 2017,
+doi:10.1093/bioinformatics/btx100).
+"""
+_RANK = {term: rank for rank, term in enumerate(SEVERITY)}
+
+
+def variants(
+    work: Work, joint_calls: pl.LazyFrame, references: pl.LazyFrame, annotation_sources: pl.LazyFrame
+) -> Outcome:
+    """Split and left-align the call set, predict consequences on haplotypes, and look alleles up in registered sites.
+
+    Without a gene model, ClinVar or known sites the columns they fill are null.
+    """
+    del references  # the FASTA is a file of it; declared so that a new reference makes the variants stale
+    cohort = work.partition
+    name: str = joint_calls.select(pl.col("reference").first()).collect().item()
+    sources = annotation_sources.filter(pl.col("reference") == name).select("role", "file").collect()
+    roles = dict(sources.iter_rows())
+    job = _annotate(work, cohort, name, roles)
+    work.run(job)
+    frame = vcf.read_sites(work.destination / "annotated.vcf.gz")
+    rows = frame.with_columns(pl.lit(cohort).alias("cohort_id"), *_consequences(frame))
+    rows = _looked_up(rows, work, name, roles)
+    notes: dict[str, str | float] = {
+        f"{role}_registered": "yes" if role in roles else "no: its columns are null"
+        for role in ("genes", "clinvar", "known_sites")
+    }
+    return Outcome(
+        rows=rows.select(VARIANTS.names).cast(dict(arrow.polars_schema(VARIANTS))),
+        files=tuple(job.outputs.values()),
+        notes=notes,
+    )
+
+
+def _annotate(work: Work, cohort: str, name: str, roles: dict[str, str]) -> Job:
+    joint = work.file(JOINT_CALLS.key, cohort, "joint.vcf.gz")
+    inputs: dict[str, str | Input | Sequence[str | Input]] = {
+        "vcf": Input(str(joint), companions=(f"{joint.name}.tbi",)),
+        "reference": tools.fasta(str(work.file(REFERENCES.key, name, f"{name}.fa")), name),
+    }
+    csq = ""
+    if "genes" in roles:
+        inputs["genes"] = str(work.file(ANNOTATION_SOURCES.key, name, roles["genes"]))
+        # Unphased genotypes are taken as they stand (`--phase a`), as bcftools csq's manual does for unphased calls.
+        csq = (
+            " | bcftools csq --no-version --phase a --fasta-ref {inputs.reference} --gff-annot {inputs.genes} --ncsq 64"
+            " --quiet -"
+        )
+    return Job(
+        name="annotate",
+        image=tools.IMAGE,
+        command=(
+            "bcftools norm --no-version --multiallelics -any --old-rec-tag OLD_REC --check-ref e "
+            "--fasta-ref {inputs.reference} {inputs.vcf} | bcftools sort --temp-dir . -Ov -"
+            + csq
+            + " | grep -v '^##bcftools_' | bgzip > {outputs.vcf}\nbcftools index --tbi {outputs.vcf}\n"
+        ),
+        inputs=inputs,
+        outputs={"vcf": "annotated.vcf.gz", "tbi": "annotated.vcf.gz.tbi"},
+        tools=tools.BCFTOOLS | tools.TABIX,
+        cores=1, memory_mib=4_000, minutes=30,
+    )  # fmt: skip
+
+
+def _consequences(frame: pl.DataFrame) -> list[pl.Series]:
+    """gene, transcript, consequence, impact, amino_acid_change from the BCSQ strings of the whole call set.
+
+    A compound change is written once, at one of its records; the others point there as `@pos`.
+    """
+    written: dict[tuple[str, str], list[str]] = {}
+    for chrom, pos, bcsq in frame.select("chrom", "pos", "bcsq").iter_rows():
+        for one in (bcsq or "").split(","):
+            if one and not one.startswith("@"):
+                written.setdefault((chrom, str(pos)), []).append(one)
+    found = [
+        most_severe([o for one in (bcsq or "").split(",") if one for o in _resolved(chrom, one, written)])
+        for chrom, bcsq in frame.select("chrom", "bcsq").iter_rows()
+    ]
+    names = ("gene", "transcript", "consequence", "impact", "amino_acid_change")
+    return [pl.Series(n, [f[i] for f in found], dtype=pl.String) for i, n in enumerate(names)]
+
+
+def _resolved(chrom: str, one: str, written: dict[tuple[str, str], list[str]]) -> list[str]:
+    return written.get((chrom, one[1:]), []) if one.startswith("@") else [one]
+
+
+def most_severe(consequences: Sequence[str]) -> tuple[str | None, ...]:
+    """gene, transcript, consequence, impact and amino acid change of the most severe of BCSQ strings.
+
+    >>> most_severe(["intron|B|T2|protein_coding", "missense|A|T1|protein_coding|+|5F>5C|12455T>G"])
+    ('A', 'T1', 'missense', 'MODERATE', '5F>5C')
+    >>> most_severe([])
+    (None, None, None, None, None)
+    """
+    ranked = [(min(_rank(t) for t in _terms(c)), c) for c in consequences]
+    if not ranked:
+        return (None,) * 5
+    rank, best = min(ranked, key=lambda told: told[0])
+    fields: list[Any] = [*best.split("|"), *[""] * 7]
+    impact = list(SEVERITY.values())[rank] if rank < len(SEVERITY) else "MODIFIER"
+    # '*' marks a change behind an earlier stop in the same haplotype.
+    return (fields[1] or None, fields[2] or None, fields[0].lstrip("*"), impact, fields[5] or None)
+
+
+def _terms(consequence: str) -> list[str]:
+    return consequence.split("|", 1)[0].lstrip("*").split("&")
+
+
+def _rank(term: str) -> int:
+    return _RANK.get(term.lower(), len(_RANK))
+
+
+def _looked_up(rows: pl.DataFrame, work: Work, name: str, roles: dict[str, str]) -> pl.DataFrame:
+    key = ["chrom", "pos", "ref", "alt"]
+    clinvar = pl.DataFrame(schema=dict.fromkeys([*key, "clinvar_id", "clinvar_significance"], pl.String))
+    known = pl.DataFrame(schema=dict.fromkeys([*key, "known_id"], pl.String))
+    if "clinvar" in roles:
+        path = work.file(ANNOTATION_SOURCES.key, name, roles["clinvar"])
+        clinvar = vcf.read_lookup(path, {"clinvar_id": ("ID", "VARIATION_ID"), "clinvar_significance": _SIGNIFICANCE})
+    if "known_sites" in roles:
+        path = work.file(ANNOTATION_SOURCES.key, name, roles["known_sites"])
+        known = vcf.read_lookup(path, {"known_id": ("ID",)})
+    for table in (clinvar, known):
+        table = table.with_columns(pl.col("pos").cast(pl.Int64))
+        rows = rows.join(table.unique(subset=key, keep="first", maintain_order=True), on=key, how="left")
+    return rows
+
+
+_SIGNIFICANCE = ("CLNSIG", "CLINICAL_SIGNIFICANCE")
+"""ClinVar's own name, and that of the older flattened release."""
+

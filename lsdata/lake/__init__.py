@@ -1,0 +1,1 @@
+"""Declared Delta tables and files, and the ledger of what was done to them."""

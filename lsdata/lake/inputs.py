@@ -1,0 +1,150 @@
+"""What a partition of a dataset is made from right now, and whether what is published was made from just that."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from lsdata.catalog import DATASETS, Dataset, Partition, Upstream
+from lsdata.lake.content import combined_sha256, rows_sha256
+from lsdata.lake.lake import Lake
+from lsdata.lake.landing import Landed, LandingZone, fingerprint
+from lsdata.lake.state import Input
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """The inputs of one partition.
+
+    Args:
+        inputs: upstream datasets with exact versions.
+        landed: landing files, by listing.
+        fingerprint: hash over the content of all of them; equal means there is nothing to do.
+        missing: required inputs that are not there; with any, the partition cannot be made.
+        members: by upstream reached through a membership, the partitions that belong.
+    """
+
+    inputs: tuple[Input, ...]
+    landed: tuple[Landed, ...]
+    fingerprint: str
+    missing: tuple[str, ...]
+    members: Mapping[str, tuple[str, ...]]
+
+
+class Inputs:
+    """Resolves inputs against one state of lake and landing zone; make a new one to see what is new."""
+
+    def __init__(self, lake: Lake):
+        self.lake = lake
+        self.state = lake.state()
+        self.landing = LandingZone(lake.settings.path("landing"))
+        self._groups: dict[tuple[str, str], dict[str, tuple[str, tuple[str, ...]]]] = {}
+        self._resolved: dict[tuple[str, str], Resolved] = {}
+
+    def partitions(self, partition: Partition) -> tuple[str, ...]:
+        """All partition keys that exist now, in a steady order: published order is the order of the listing."""
+        if partition.landing is not None:
+            return self.landing.folders(partition.landing)
+        rows = self.lake.read(partition.listed_in or "").filter(
+            *(pl.col(column) == value for column, value in partition.where)
+        )
+        return tuple(rows.select(pl.col(partition.listed_as or "").unique().sort()).collect().to_series().to_list())
+
+    def resolve(self, dataset: Dataset, partition: str) -> Resolved:
+        """The inputs of a partition ('' for an unpartitioned dataset)."""
+        known = (dataset.key, partition)
+        if known not in self._resolved:
+            self._resolved[known] = self._resolve(dataset, partition)
+        return self._resolved[known]
+
+    def _resolve(self, dataset: Dataset, partition: str) -> Resolved:
+        inputs: list[Input] = []
+        hashes: dict[str, str] = {}
+        missing: list[str] = []
+        members: dict[str, tuple[str, ...]] = {}
+        for upstream in dataset.upstream:
+            found, sha256 = self._upstream(dataset, upstream, partition, members)
+            if found is not None:
+                inputs.append(found)
+                hashes[upstream.key] = sha256
+            elif upstream.required:
+                missing.append(upstream.key)
+        landed = tuple(f for place in dataset.landing for f in self.landing.listing(place.pattern, partition))
+        if dataset.landing:
+            hashes["landing"] = fingerprint(landed)
+            if not landed and not dataset.upstream:
+                missing.append(", ".join(place.pattern for place in dataset.landing))
+        return Resolved(
+            inputs=tuple(inputs), landed=landed, fingerprint=combined_sha256(hashes), missing=tuple(missing),
+            members=members,
+        )  # fmt: skip
+
+    def _upstream(
+        self, dataset: Dataset, upstream: Upstream, partition: str, members: dict[str, tuple[str, ...]]
+    ) -> tuple[Input | None, str]:
+        source = DATASETS[upstream.key]
+        version = self.state.versions.get(upstream.key)
+        published = self.state.partitions(upstream.key)
+        if version is None or not published:
+            if upstream.through:
+                members[upstream.key] = self._members(dataset, upstream, partition)
+            return None, ""
+        if upstream.by is None:
+            sha256 = combined_sha256({p: told.sha256 for p, told in published.items()})
+            return Input(key=upstream.key, version=version), sha256
+        if upstream.through:
+            members[upstream.key] = self._members(dataset, upstream, partition)
+            used = {m: published[m].sha256 for m in members[upstream.key] if m in published}
+        elif source.partition and source.partition.name == upstream.by:
+            used = {partition: published[partition].sha256} if partition in published else {}
+        else:
+            sha256, parts = self._rows(source, upstream.by).get(partition, ("", ()))
+            if not sha256:
+                return None, ""
+            whole = {p: published[p].sha256 for p in parts if p in published}
+            return Input(key=upstream.key, version=version, partitions=whole), sha256
+        if not used:
+            return None, ""
+        return Input(key=upstream.key, version=version, partitions=used), combined_sha256(used)
+
+    def _members(self, dataset: Dataset, upstream: Upstream, partition: str) -> tuple[str, ...]:
+        column = dataset.partition.name if dataset.partition else ""
+        rows = self.lake.read(upstream.through or "").filter(pl.col(column) == partition)
+        return tuple(rows.select(pl.col(upstream.by or "").unique().sort()).collect().to_series().to_list())
+
+    def _rows(self, source: Dataset, by: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """By value of a column: the hash of the rows that have it, and the partitions they lie in."""
+        if (source.key, by) not in self._groups:
+            frame = self.lake.read(source.key).collect()
+            column = source.partition.name if source.partition else None
+            self._groups[source.key, by] = {
+                value: (
+                    rows_sha256(part, source.primary_key),
+                    tuple(part[column].unique().sort()) if column else ("",),
+                )
+                for (value,), part in frame.group_by([by])
+                if isinstance(value, str)
+            }
+        return self._groups[source.key, by]
+
+    def stale(self, dataset: Dataset, partition: str) -> bool:
+        """Whether the partition can be made and is not published from just these inputs."""
+        resolved = self.resolve(dataset, partition)
+        told = self.state.publication(dataset.key, partition)
+        return not resolved.missing and (told is None or told.fingerprint != resolved.fingerprint)
+
+    def load(self, dataset: Dataset, partitions: Iterable[str]) -> dict[str, pl.LazyFrame]:
+        """The upstream rows that these partitions need, by the upstream's name."""
+        wanted = list(partitions)
+        return {DATASETS[u.key].name: self._load(dataset, u, wanted) for u in dataset.upstream}
+
+    def _load(self, dataset: Dataset, upstream: Upstream, wanted: list[str]) -> pl.LazyFrame:
+        source = DATASETS[upstream.key]
+        if upstream.by is None:
+            return self.lake.read(upstream.key)
+        if upstream.through:
+            members = {m for p in wanted for m in self._members(dataset, upstream, p)}
+            return self.lake.read(upstream.key, sorted(members))
+        if source.partition and source.partition.name == upstream.by:
+            return self.lake.read(upstream.key, wanted)
+        return self.lake.read(upstream.key).filter(pl.col(upstream.by).is_in(wanted))

@@ -1,0 +1,613 @@
+"""Declared Delta tables and files: read them, and publish partitions of them.
+
+The publish protocol: stage -> check -> publish in one Delta commit -> record in the ledger. A crash leaves either the
+last good version, or a commit whose entry is recovered from its own metadata by `Lake.recover`.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from lsdata.catalog import DATASETS, Dataset, Store
+from lsdata.catalog.core import FILE_INDEX
+from lsdata.derived import arrow
+from lsdata.derived.expectations import CheckResult
+from lsdata.errors import InvalidInput, LedgerTampered, MissingData, PublishConflict, SchemaMismatch, UnsupportedTable
+from lsdata.lake.content import combined_sha256, rows_sha256
+from lsdata.lake.ledger import Entry, Ledger
+from lsdata.lake.quarantine import Quarantine
+from lsdata.lake.state import Input, State
+from lsdata.settings import Settings
+
+COMMIT_KEY = "lsdata"
+"""Under this name a Delta commit carries the ledger entry it must have."""
+
+_KEEP_LOG = {"delta.logRetentionDuration": "interval 9125 days", "delta.enableExpiredLogCleanup": "false"}
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """Who publishes, why, and with what code (21 CFR 11.10(e))."""
+
+    operator: str
+    reason: str
+    run_id: str = ""
+    git_commit: str = ""
+
+
+Validate = Callable[[Dataset, pl.DataFrame], Sequence[CheckResult]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What was made for one partition besides rows: the files, and what it was made from."""
+
+    inputs: tuple[Input, ...] = ()
+    fingerprint: str = ""
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The result of a publish.
+
+    Args:
+        version: Delta version that shows it; None when nothing was published.
+        rows: rows published, by partition.
+        refused: partitions a blocking check kept out, with the names of the checks.
+        results: all check results, over all partitions together.
+        staged: where refused rows are kept.
+    """
+
+    version: int | None
+    rows: Mapping[str, int]
+    refused: Mapping[str, tuple[str, ...]]
+    results: tuple[CheckResult, ...]
+    staged: str | None = None
+
+
+@cache
+def code_version() -> str:
+    """Git commit of the code, `+changes` when files differ from it; the package version outside a checkout."""
+    here = Path(__file__).resolve().parents[2]
+    if told := os.environ.get("LSDATA_GIT_COMMIT"):
+        return told
+    if (here / ".git").exists() and shutil.which("git"):
+        git = ["git", "-C", str(here)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
+        return head + ("+changes" if changed.strip() else "") if head else "unknown"
+    from importlib.metadata import version
+
+    return f"lsdata {version('lsdata')}"
+
+
+def reached(step: str) -> None:
+    """A point of the publish protocol; crash tests replace this to kill the process there."""
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A private place for one publication, on the same disk as what it becomes."""
+
+    token: str
+    rows: Path
+    files: Path
+    lock: int = field(repr=False)
+
+    def folder(self, partition: str) -> Path:
+        """Where the files of a partition are put before they are published."""
+        folder = self.files / (partition or "all")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+class Lake:
+    """The lake of one set of settings. Safe to use from several processes at once."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.root = settings.path("lake")
+        self.files_root = settings.path("files")
+        self.ledger = Ledger.local(
+            settings.path("ledger"), settings.witness_file, settings.key_folder / "ledger.ed25519"
+        )
+        self.quarantine = Quarantine(settings.path("quarantine"))
+        self._state = State(self.ledger)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """What is published, up to date."""
+        return self._state.refresh()
+
+    def uri(self, key: str) -> str:
+        """Where the table of a dataset is."""
+        return str(self.root / key)
+
+    def exists(self, key: str) -> bool:
+        """Whether the dataset has been published."""
+        return (self.root / key / "_delta_log").is_dir()
+
+    def version(self, key: str) -> int | None:
+        """The table's Delta version; None before the first publish."""
+        from deltalake import DeltaTable
+
+        return DeltaTable(self.uri(key), without_files=True).version() if self.exists(key) else None
+
+    def read(self, key: str, partitions: Sequence[str] | None = None, version: int | None = None) -> pl.LazyFrame:
+        """The rows of a declared dataset, or of some of its partitions; no rows before the first publish.
+
+        Raises:
+            UnsupportedTable: the table maps columns, which readers here would see as nulls.
+            SchemaMismatch: the table is not the declared one.
+        """
+        dataset = DATASETS[key]
+        if not self.exists(key):
+            return arrow.empty(dataset).lazy()
+        frame = pl.scan_delta(self._table(key, version))
+        missing = [f"{n} is missing" for n in dataset.names if n not in frame.collect_schema()]
+        if missing:
+            raise SchemaMismatch(
+                key, found="; ".join(missing), allowed="the declared columns",
+                do="Publish it again with the code of today.",
+            )  # fmt: skip
+        frame = frame.select(dataset.names)
+        if partitions is not None and dataset.partition:
+            frame = frame.filter(pl.col(dataset.partition.name).is_in(list(partitions)))
+        return frame
+
+    def _table(self, key: str, version: int | None = None):
+        from deltalake import DeltaTable
+
+        table = DeltaTable(self.uri(key), version=version)
+        mapping = table.metadata().configuration.get("delta.columnMapping.mode", "none")
+        if mapping != "none":
+            raise UnsupportedTable(
+                key, found=f"column mapping mode {mapping}", allowed="tables without column mapping",
+                do="Rewrite it with delta.columnMapping.mode = none; read as it is, every value would be null.",
+            )  # fmt: skip
+        return table
+
+    def file(self, key: str, partition: str, name: str) -> Path:
+        """A published file.
+
+        Raises:
+            MissingData: it has not been published.
+        """
+        path = self.folder(key, partition) / name
+        if not path.exists():
+            raise MissingData(
+                f"{key} [{partition}]", found=f"no file {name}", allowed="a published partition",
+                do=f"Materialize {key} for {partition} first.",
+            )  # fmt: skip
+        return path
+
+    def folder(self, key: str, partition: str = "") -> Path:
+        """Where the files of a partition are."""
+        return self.files_root / key / partition if partition else self.files_root / key
+
+    # -- publishing ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def staging(self, key: str) -> Iterator[Staging]:
+        """A staging place, gone afterwards unless rows were refused or the process died."""
+        token = f"{key.replace('/', '.')}-{uuid.uuid4().hex}"
+        rows, files = self.root / "_staging" / token, self.files_root / "_staging" / token
+        rows.mkdir(parents=True)
+        files.mkdir(parents=True)
+        lock = os.open(rows / "lock", os.O_CREAT | os.O_RDWR)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield Staging(token, rows, files, lock)
+        finally:
+            os.close(lock)
+            if not (rows / "refused.json").exists():
+                shutil.rmtree(rows, ignore_errors=True)
+                shutil.rmtree(files, ignore_errors=True)
+
+    def publish(
+        self,
+        dataset: Dataset,
+        rows: pl.DataFrame,
+        made: Mapping[str, Made],
+        act: Act,
+        validate: Validate,
+        staging: Staging | None = None,
+    ) -> Published:
+        """Check rows and files and publish them as the new content of the partitions of `made`, in one commit.
+
+        Args:
+            rows: exactly the declared columns; rows of all the partitions.
+            made: by partition ('' for an unpartitioned dataset); one without rows becomes empty.
+            staging: where files were put; not needed for rows alone.
+
+        Raises:
+            SchemaMismatch: the frame is not the declared one; nothing is published.
+        """
+        if staging is None:
+            with self.staging(dataset.key) as staging:
+                return self.publish(dataset, rows, made, act, validate, staging)
+        frame = arrow.conform(dataset, rows)
+        column = dataset.partition.name if dataset.partition else None
+        if column:
+            strangers = frame.select(pl.col(column).unique()).filter(~pl.col(column).is_in(list(made)))
+            if strangers.height:
+                raise SchemaMismatch(
+                    dataset.key, found=f"rows of {strangers.height} partitions that are not being made",
+                    allowed=f"{column} of the partitions of this run", do="Filter the rows in the function.",
+                )  # fmt: skip
+        frame = frame.sort([column, *dataset.primary_key] if column else list(dataset.primary_key))
+        reached("stage")
+        results, refused = _checked(dataset, frame, list(made), column, validate)
+        if refused:
+            frame.write_ipc(staging.rows / "rows.arrow")
+            told = {"dataset": dataset.key, "refused": {p: list(names) for p, names in refused.items()}}
+            (staging.rows / "refused.json").write_text(json.dumps(told, indent=2))
+        good = {p: m for p, m in made.items() if p not in refused}
+        staged = str(staging.rows) if refused else None
+        if not good:
+            return Published(version=None, rows={}, refused=refused, results=results, staged=staged)
+        if refused:
+            frame = frame.filter(pl.col(column or "").is_in(list(good)))
+        reached("checked")
+        hashes = _partition_hashes(dataset, frame, list(good), column)
+        files = {p: _file_hashes(staging.folder(p), m.files) for p, m in good.items() if m.files}
+        act = act if act.git_commit else replace(act, git_commit=code_version())
+        told = {
+            p: {
+                "rows": n,
+                "sha256": combined_sha256({"rows": sha256, **files[p]}) if p in files else sha256,
+                "fingerprint": good[p].fingerprint,
+                "inputs": [i.as_json() for i in good[p].inputs],
+                **({"files": files[p]} if p in files else {}),
+            }
+            for p, (n, sha256) in hashes.items()
+        }
+        content = told[""]["sha256"] if column is None else combined_sha256({p: t["sha256"] for p, t in told.items()})
+        entry = _entry(act, dataset.key, content, {"partitions": told})
+        if files:
+            self._journal(staging, dataset, frame, files, entry, act)
+        version = self._complete(dataset, frame, list(good), files, entry, act, staging)
+        return Published(
+            version=version, rows={p: t["rows"] for p, t in told.items()}, refused=refused, results=results,
+            staged=staged,
+        )  # fmt: skip
+
+    def _complete(
+        self,
+        dataset: Dataset,
+        frame: pl.DataFrame,
+        partitions: Sequence[str],
+        files: Mapping[str, Mapping[str, str]],
+        entry: Entry,
+        act: Act,
+        staging: Staging,
+    ) -> int:
+        """Everything after the checks. Each step may be done again after a crash and then changes nothing."""
+        if files:
+            for partition, hashes in files.items():
+                self._move(staging.folder(partition), self.folder(dataset.key, partition), hashes)
+            reached("files moved")
+            self._index(dataset, files, entry, act)
+            reached("files indexed")
+        column = dataset.partition.name if dataset.partition else None
+        predicate = _is_in(column, partitions) if column else None
+        version = self._write(dataset, frame, predicate, entry, [column] if column else [])
+        (staging.rows / "journal.json").unlink(missing_ok=True)
+        return version
+
+    def _journal(
+        self,
+        staging: Staging,
+        dataset: Dataset,
+        frame: pl.DataFrame,
+        files: Mapping[str, Mapping[str, str]],
+        entry: Entry,
+        act: Act,
+    ) -> None:
+        """Files and table cannot change in one commit: what is about to be done is written down first."""
+        frame.write_ipc(staging.rows / "publish.arrow")
+        told = {
+            "dataset": dataset.key, "files": files, "entry": entry.to_line().decode(),
+            "act": {"operator": act.operator, "reason": act.reason, "run_id": act.run_id, "git_commit": act.git_commit},
+        }  # fmt: skip
+        temporary = staging.rows / "journal.tmp"
+        with temporary.open("w") as stream:
+            json.dump(told, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        reached("journal written")
+        temporary.rename(staging.rows / "journal.json")
+        reached("journal in place")
+
+    def _move(self, source: Path, target: Path, hashes: Mapping[str, str]) -> None:
+        for name in hashes:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            if (source / name).exists():
+                os.replace(source / name, target / name)
+                reached("file moved")
+        for path in [p for p in target.rglob("*") if p.is_file() and str(p.relative_to(target)) not in hashes]:
+            path.unlink()
+
+    def _index(self, dataset: Dataset, files: Mapping[str, Mapping[str, str]], entry: Entry, act: Act) -> None:
+        rows = [
+            {
+                "dataset": dataset.key, "partition": partition,
+                "uri": str((self.folder(dataset.key, partition) / name).relative_to(self.files_root)),
+                "format": _format(dataset, name), "sha256": sha256, "run_id": act.run_id,
+                "bytes": (self.folder(dataset.key, partition) / name).stat().st_size,
+                "published_at": datetime.fromisoformat(entry.at),
+            }
+            for partition, hashes in files.items()
+            for name, sha256 in hashes.items()
+        ]  # fmt: skip
+        frame = pl.DataFrame(rows, schema=arrow.polars_schema(FILE_INDEX)).sort(FILE_INDEX.primary_key)
+        detail = {"run_id": act.run_id, "git_commit": act.git_commit, "files": {r["uri"]: r["sha256"] for r in rows}}
+        about = _entry(act, FILE_INDEX.key, rows_sha256(frame, FILE_INDEX.primary_key), detail)
+        about = replace(about, id=uuid.uuid5(uuid.UUID(entry.id), "files").hex)
+        predicate = f"dataset = {_sql(dataset.key)} AND {_is_in('partition', list(files))}"
+        self._write(FILE_INDEX, frame, predicate, about, ["dataset"])
+
+    def _write(
+        self, dataset: Dataset, frame: pl.DataFrame, predicate: str | None, entry: Entry, partition_by: list[str]
+    ) -> int:
+        """Commit rows and record the commit; done already, it only says at which version."""
+        from deltalake import CommitProperties, write_deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        schema = arrow.arrow_schema(dataset)
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+        uri = self.uri(dataset.key)
+        for _ in range(_ATTEMPTS):
+            with self._turn(dataset.key):
+                if entry.id in self._state.recorded:
+                    return self._state.versions[dataset.key]
+                self._expect_no_rollback(dataset.key)
+                if (version := self._record_commits(dataset.key, entry.id)) is not None:
+                    return version
+                new = not self.exists(dataset.key)
+                try:
+                    write_deltalake(
+                        uri,
+                        table,
+                        mode="overwrite",
+                        partition_by=partition_by or None,
+                        predicate=None if new else predicate,
+                        configuration=_KEEP_LOG if new else None,
+                        description=dataset.doc if new else None,
+                        commit_properties=CommitProperties(
+                            custom_metadata={COMMIT_KEY: entry.to_line().decode()}, max_commit_retries=5
+                        ),
+                    )
+                except CommitFailedError:
+                    continue
+                reached("committed")
+                if (version := self._record_commits(dataset.key, entry.id)) is not None:
+                    reached("recorded")
+                    return version
+        raise PublishConflict(
+            dataset.key, found=f"{_ATTEMPTS} attempts lost to other writers", allowed="a commit of its own",
+            do="Run it again when the other runs are done.",
+        )  # fmt: skip
+
+    def _record_commits(self, key: str, entry_id: str | None = None) -> int | None:
+        """Give every commit that has no ledger entry its own; the version that carries `entry_id`. Under `_turn`."""
+        found: int | None = None
+        for version, told in self._unrecorded(key):
+            if told is not None and told.id == entry_id:
+                found = version
+            self._record(_recovered(key, version, told))
+        return found
+
+    def _expect_no_rollback(self, key: str) -> None:
+        known = self._state.versions.get(key, -1)
+        if known >= 0 and not (self.root / key / "_delta_log" / f"{known:020d}.json").exists():
+            raise LedgerTampered(
+                key, found=f"no version {known}, which the ledger has recorded", allowed="tables that only grow",
+                do="Restore the table, or give it up with `lsdata drop`.",
+            )  # fmt: skip
+
+    def _unrecorded(self, key: str) -> list[tuple[int, Entry | None]]:
+        """Commits newer than the ledger's newest entry about a table; None where a commit is not this library's."""
+        log = self.root / key / "_delta_log"
+        known = self._state.versions.get(key, -1)
+        found: list[tuple[int, Entry | None]] = []
+        version = known + 1
+        while (path := log / f"{version:020d}.json").exists():
+            found.append((version, _entry_of(path)))
+            version += 1
+        return found
+
+    @contextmanager
+    def _turn(self, key: str) -> Iterator[None]:
+        """One writer of a table at a time on this machine; others on other machines meet in the Delta commit."""
+        locks = self.settings.home / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with (locks / f"{key.replace('/', '.')}.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._state.refresh()
+            yield
+
+    def _record(self, entry: Entry) -> None:
+        if entry.id not in self.state().recorded:
+            self.ledger.append(entry)
+
+    # -- after a crash -------------------------------------------------------------------------------------------
+
+    def recover(self) -> list[str]:
+        """Finish what a dead process had begun, and give every commit its ledger entry. Says what was done.
+
+        Files whose journal is in place are published; staged data without one is left to its owner or removed.
+        """
+        done: list[str] = []
+        for folder in sorted((self.root / "_staging").glob("*")):
+            done += self._recover_staging(folder)
+        for key in sorted(self._tables()):
+            with self._turn(key):
+                done += [f"{key} version {version}: recorded" for version, _ in self._unrecorded(key)]
+                self._record_commits(key)
+        return done
+
+    def _tables(self) -> Iterator[str]:
+        for path in self.root.glob("*/*/*/_delta_log"):
+            yield "/".join(path.parent.relative_to(self.root).parts)
+
+    def _recover_staging(self, folder: Path) -> Iterator[str]:
+        try:
+            lock = os.open(folder / "lock", os.O_RDWR)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return
+        try:
+            staging = Staging(folder.name, folder, self.files_root / "_staging" / folder.name, lock)
+            if (folder / "journal.json").exists():
+                told = json.loads((folder / "journal.json").read_text())
+                dataset, entry = DATASETS[told["dataset"]], Entry.from_line(told["entry"].encode())
+                frame = pl.read_ipc(folder / "publish.arrow", memory_map=False)
+                files, act = told["files"], Act(**told["act"])
+                partitions = list(entry.detail["partitions"])
+                self._complete(dataset, frame, partitions, files, entry, act, staging)
+                yield f"{dataset.key} {', '.join(partitions)}: published"
+            if not (folder / "refused.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(staging.files, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+    def drop(self, key: str, act: Act) -> None:
+        """Give up a table and its files; the ledger keeps the evidence."""
+        with self._turn(key):
+            old = self._state.versions.get(key)
+            shutil.rmtree(self.root / key, ignore_errors=True)
+            shutil.rmtree(self.files_root / key, ignore_errors=True)
+            entry = _entry(act, key, None, {"table": True})
+            self.ledger.append(replace(entry, action="delete", old_version=old))
+
+    # -- upkeep --------------------------------------------------------------------------------------------------
+
+    def compact(self, key: str, act: Act) -> int | None:
+        """Merge small files of a table; rows stay as they are. The version, or None where there was nothing to do."""
+        from deltalake import CommitProperties
+
+        if not self.exists(key) or DATASETS[key].store is not Store.DELTA:
+            return None
+        with self._turn(key):
+            before = self.version(key)
+            entry = replace(_entry(act, key, None, {"run_id": act.run_id}), action="compact")
+            table = self._table(key)
+            table.optimize.compact(
+                commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: entry.to_line().decode()})
+            )
+            if table.version() == before:
+                return None
+            self._record(replace(entry, old_version=before, new_version=table.version()))
+            return table.version()
+
+
+def _entry(act: Act, subject: str, sha256: str | None, detail: Mapping[str, Any]) -> Entry:
+    return Entry(
+        id=uuid.uuid4().hex,
+        at=datetime.now(UTC).isoformat(timespec="microseconds"),
+        actor=act.operator,
+        action="publish",
+        subject=subject,
+        old_version=None,
+        new_version=None,
+        reason=act.reason,
+        content_sha256=sha256,
+        detail={"run_id": act.run_id, "git_commit": act.git_commit, **detail},
+    )
+
+
+def _entry_of(commit: Path) -> Entry | None:
+    with commit.open() as lines:
+        for line in lines:
+            info = json.loads(line).get("commitInfo")
+            if info and COMMIT_KEY in info:
+                return Entry.from_line(cast("str", info[COMMIT_KEY]).encode())
+    return None
+
+
+def _recovered(key: str, version: int, told: Entry | None) -> Entry:
+    old = version - 1 if version else None
+    if told is not None:
+        return replace(told, old_version=old, new_version=version)
+    act = Act(operator="unknown", reason="commit found that was not made by lsdata")
+    entry = replace(_entry(act, key, None, {}), action="foreign_commit")
+    return replace(entry, id=uuid.uuid5(uuid.NAMESPACE_URL, f"{key}@{version}").hex, old_version=old, new_version=version)
+
+
+def _checked(
+    dataset: Dataset, frame: pl.DataFrame, partitions: list[str], column: str | None, validate: Validate
+) -> tuple[tuple[CheckResult, ...], dict[str, tuple[str, ...]]]:
+    """All results over the whole frame, and for a blocking failure which partitions are to blame."""
+    results = tuple(validate(dataset, frame))
+    failed = tuple(r.name for r in results if r.blocking and not r.passed)
+    if not failed:
+        return results, {}
+    if column is None or len(partitions) == 1:
+        return results, dict.fromkeys(partitions, failed)
+    refused: dict[str, tuple[str, ...]] = {}
+    for (partition,), part in frame.group_by([column], maintain_order=True):
+        names = tuple(r.name for r in validate(dataset, part) if r.blocking and not r.passed)
+        if names:
+            refused[cast("str", partition)] = names
+    return results, refused
+
+
+def _partition_hashes(
+    dataset: Dataset, frame: pl.DataFrame, partitions: Sequence[str], column: str | None
+) -> dict[str, tuple[int, str]]:
+    """Row count and content hash by partition; the frame is sorted already."""
+    if column is None:
+        return {"": (frame.height, rows_sha256(frame, ()))}
+    parts = cast("dict[tuple[str], pl.DataFrame]", frame.partition_by(column, as_dict=True, maintain_order=True))
+    nothing = (0, rows_sha256(arrow.empty(dataset), ()))
+    return {p: (parts[(p,)].height, rows_sha256(parts[(p,)], ())) if (p,) in parts else nothing for p in partitions}
+
+
+def _file_hashes(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    hashes: dict[str, str] = {}
+    for name in names:
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise InvalidInput(
+                name, code="no_such_file", found="not a file in the staging folder", allowed="files that were made",
+                do="Name only what the job has put there.",
+            )  # fmt: skip
+        with path.open("rb") as stream:
+            hashes[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashes
+
+
+def _format(dataset: Dataset, name: str) -> str:
+    from fnmatch import fnmatch
+
+    return next((kind.format for kind in dataset.files if fnmatch(name, kind.name)), "other")
+
+
+def _sql(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _is_in(column: str, values: Sequence[str]) -> str:
+    return f"{column} IN ({', '.join(_sql(v) for v in values)})" if len(values) > 1 else f"{column} = {_sql(values[0])}"

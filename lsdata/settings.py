@@ -1,0 +1,140 @@
+"""Where things are and how they run: one frozen value read from `LSDATA_*` variables."""
+
+import getpass
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar, cast, get_args
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from lsdata.errors import SettingError
+
+Area = Literal["landing", "lake", "files", "vault", "ledger", "reports", "quarantine"]
+SqlEngine = Literal["duckdb", "spark"]
+ComputePlace = Literal["local", "batch", "wdl"]
+_Choice = TypeVar("_Choice", bound=str)
+
+
+def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[_Choice, ...]) -> _Choice:
+    value = environ.get(name) or allowed[0]
+    if value not in allowed:
+        raise SettingError(name, found=repr(value), allowed=", ".join(allowed), do="Set one of them, or unset it.")
+    return cast("_Choice", value)
+
+
+def local_path(url: str) -> Path:
+    """The path of a `file://` URL or of a plain path.
+
+    Raises:
+        SettingError: the URL is of another scheme.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("", "file"):
+        raise SettingError(url, found=f"scheme {parts.scheme}", allowed="file:// here", do="Use a local place.")
+    return Path(url2pathname(parts.path)) if parts.scheme else Path(url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of a process. `Settings.read()` takes them from the environment.
+
+    Args:
+        home: folder of everything that has no place of its own.
+        urls: place of an area, `area` or `area_region`, where it is not below home.
+        engine: SQL engine of set-based steps.
+        compute: where `Job`s run.
+        reference: reference genome used where a run names none.
+        operator: who is accountable for what is published.
+        reason: why it is published.
+        cores: processor cores a tool may use.
+    """
+
+    home: Path
+    urls: Mapping[str, str] = field(default_factory=dict[str, str])
+    engine: SqlEngine = "duckdb"
+    compute: ComputePlace = "local"
+    reference: str | None = None
+    operator: str = "unknown"
+    reason: str = "scheduled processing"
+    cores: int = 1
+    aligner: str = "bwa"
+    caller: str = "gatk"
+    witness: Path | None = None
+    keys: Path | None = None
+    tools: Path = field(default_factory=lambda: Path(__file__).resolve().parents[1] / ".tools")
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """The settings of this environment.
+
+        Raises:
+            SettingError: a variable has a value that cannot be used.
+        """
+        place = re.compile(rf"LSDATA_({'|'.join(get_args(Area)).upper()})_URL(_[A-Z0-9]+)?")
+        urls = {
+            f"{match[1]}{match[2] or ''}".lower(): value
+            for name, value in environ.items()
+            if value and (match := place.fullmatch(name))
+        }
+        cores = environ.get("LSDATA_CORES") or str(os.cpu_count() or 1)
+        if not cores.isdigit() or int(cores) < 1:
+            raise SettingError("LSDATA_CORES", found=repr(cores), allowed="1 or more", do="Set a whole number.")
+        paths = {
+            name: Path(value).resolve()
+            for name in ("witness", "keys", "tools")
+            if (value := environ.get(f"LSDATA_{name.upper()}"))
+        }
+        return cls(
+            home=Path(environ.get("LSDATA_HOME") or ".lsdata").resolve(),
+            urls=urls,
+            engine=_one_of(environ, "LSDATA_ENGINE", get_args(SqlEngine)),
+            compute=_one_of(environ, "LSDATA_COMPUTE", get_args(ComputePlace)),
+            reference=environ.get("LSDATA_REFERENCE") or None,
+            operator=environ.get("LSDATA_OPERATOR") or getpass.getuser(),
+            reason=environ.get("LSDATA_REASON") or "scheduled processing",
+            cores=int(cores),
+            aligner=environ.get("LSDATA_ALIGNER") or "bwa",
+            caller=environ.get("LSDATA_CALLER") or "gatk",
+            **paths,
+        )
+
+    def url(self, area: Area, region: str | None = None) -> str:
+        """The URL of an area, in a region where data of that region has a place of its own.
+
+        Raises:
+            SettingError: a region is asked for that has no place: its data may not lie elsewhere.
+        """
+        if region:
+            if url := self.urls.get(f"{area}_{region.lower()}"):
+                return url.rstrip("/")
+            raise SettingError(
+                f"LSDATA_{area.upper()}_URL_{region.upper()}", found="not set",
+                allowed=f"the place of data pinned to {region}", do="Set it.",
+            )  # fmt: skip
+        return (self.urls.get(area) or (self.home / area).as_uri()).rstrip("/")
+
+    def path(self, area: Area) -> Path:
+        """The local folder of an area.
+
+        Raises:
+            SettingError: the area is not on a local disk.
+        """
+        return local_path(self.url(area))
+
+    @property
+    def key_folder(self) -> Path:
+        """Where private keys are: never below the ledger."""
+        return self.keys or self.home / "keys"
+
+    @property
+    def witness_file(self) -> Path:
+        """The newest signed tree head, kept apart from the ledger."""
+        return self.witness or self.home / "witness" / "head.json"
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary space of tools."""
+        return self.home / "scratch"

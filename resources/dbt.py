@@ -1,0 +1,151 @@
+"""Runs the dbt project in this process over partitions of the lake.
+
+Models are built and tested in a scratch database; publishing is the lake's work. dagster-dbt's own runner materializes
+before its checks have run and costs seconds a partition, see docs/decisions.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsdata.catalog import DATASETS, Dataset
+from lsdata.derived import dbt as derived
+from lsdata.errors import JobFailed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lsdata.lake.lake import Lake
+
+PROJECT = Path(__file__).resolve().parents[1] / "dbt"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What dbt made: the rows, and failing rows by test."""
+
+    rows: "pl.DataFrame"
+    tests: dict[str, int]
+
+
+def build(
+    lake: "Lake",
+    dataset: Dataset,
+    partitions: Sequence[str],
+    log: Callable[[str], None],
+    engine: str | None = None,
+) -> Built:
+    """Build and test one model for some partitions.
+
+    Raises:
+        JobFailed: dbt could not build it.
+    """
+    engine = engine or lake.settings.engine
+    scans = {
+        f"{derived.source_name(source)}.{source.name}": _scan(lake, source, dataset, partitions, engine)
+        for source in (DATASETS[u.key] for u in dataset.upstream)
+    }
+    place = lake.settings.scratch
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="dbt-", dir=place) as folder:
+        os.environ["LSDATA_DBT_FOLDER"] = folder
+        if engine == "spark":
+            _spark_session()
+        tests = _invoke(dataset, scans, folder, engine, log)
+        return Built(rows=_rows(dataset, folder, engine), tests=tests)
+
+
+def _scan(lake: "Lake", source: Dataset, dataset: Dataset, partitions: Sequence[str], engine: str) -> str:
+    """The rows of a source that the partitions need. A table that readers would misread is refused here."""
+    columns = ", ".join(source.names)
+    if not lake.exists(source.key):
+        nothing = ", ".join(f"cast(null as {derived.sql_type(c.type)}) as {c.name}" for c in source.columns)
+        return f"select {nothing} where 1 = 0"
+    lake.read(source.key)
+    uri = lake.uri(source.key)
+    table = f"delta_scan('{uri}')" if engine == "duckdb" else f"delta.`{uri}`"
+    if source.partition and source.partition == dataset.partition:
+        wanted = ", ".join("'" + p.replace("'", "''") + "'" for p in partitions)
+        return f"select {columns} from {table} where {source.partition.name} in ({wanted})"
+    return f"select {columns} from {table}"
+
+
+@cache
+def _manifest(engine: str) -> Any:
+    """The parsed project, once a process."""
+    runner = _runner()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault("LSDATA_DBT_FOLDER", folder)
+        parsed = runner().invoke(["parse", *_flags(folder, engine)])
+    if not parsed.success:
+        raise JobFailed(
+            "dbt parse", found=str(parsed.exception), allowed="a project that parses", do="Correct the model it names."
+        )
+    return parsed.result
+
+
+def _runner() -> Any:
+    # The extension comes as a wheel: DuckDB would download it otherwise.
+    from dbt.cli.main import dbtRunner
+    from duckdb_extensions import import_extension  # pyright: ignore[reportMissingTypeStubs] - it has none
+
+    import_extension("delta")
+    return dbtRunner
+
+
+def _flags(folder: str, engine: str) -> list[str]:
+    return [
+        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", engine, "--target-path", folder,
+        "--log-path", folder, "--log-level", "none", "--no-use-colors",
+    ]  # fmt: skip
+
+
+def _invoke(
+    dataset: Dataset, scans: dict[str, str], folder: str, engine: str, log: Callable[[str], None]
+) -> dict[str, int]:
+    manifest = _manifest(engine)
+    selected = ["build", "--select", dataset.name, "--vars", json.dumps({"scans": scans})]
+    outcome = _runner()(manifest=manifest).invoke([*selected, *_flags(folder, engine)])
+    if outcome.result is None:
+        raise JobFailed(
+            f"dbt {dataset.name}", found=str(outcome.exception), allowed="a project that compiles",
+            do="Correct the model it names.",
+        )  # fmt: skip
+    tests: dict[str, int] = {}
+    for one in outcome.result.results:
+        log(f"dbt {one.node.resource_type} {one.node.name}: {one.status} ({one.execution_time:.2f} s)")
+        if one.node.resource_type == "test":
+            tests[one.node.name] = int(one.failures or 0)
+        if str(one.status) in ("error", "runtime error"):
+            raise JobFailed(
+                f"dbt {one.node.name}", found=str(one.message), allowed="SQL that runs", do="Correct the model."
+            )
+    return tests
+
+
+def _rows(dataset: Dataset, folder: str, engine: str) -> "pl.DataFrame":
+    import polars as pl
+
+    from lsdata.derived import arrow
+
+    if engine == "duckdb":
+        import duckdb
+
+        with duckdb.connect(f"{folder}/scratch.duckdb", read_only=True) as connection:
+            frame = connection.sql(f'select * from main."{dataset.name}"').pl()
+    else:
+        table = _spark_session().table(f"scratch.{dataset.name}").toArrow()
+        frame = pl.DataFrame(pl.from_arrow(table))
+    return frame.select(dataset.names).cast(dict(arrow.polars_schema(dataset)))
+
+
+@cache
+def _spark_session() -> Any:
+    from lsdata.derived.spark import session
+
+    return session()
