@@ -14,6 +14,8 @@ import dagster as dg
 from lsdata.errors import LsdataError
 from lsdata.settings import Settings
 
+_SHOWN = 1_500
+"""Characters of an error that are printed: tools say what is wrong at the end."""
 SENSOR = "dagster/sensor_name"
 _RUNNING = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.QUEUED)
 
@@ -138,7 +140,7 @@ def _cause(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return " ".join(error.message.split())[:2000] if error else ""
+    return error.message.strip()[-_SHOWN:] if error else ""
 
 
 if __name__ == "__main__":
