@@ -135,7 +135,10 @@ def _rows(dataset: Dataset, folder: str, engine: str) -> "pl.DataFrame":
 
     if engine == "duckdb":
         import duckdb
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
+        # dbt keeps the database open with settings of its own, beside which nobody else can open it.
+        DuckDBConnectionManager.close_all_connections()
         with duckdb.connect(f"{folder}/scratch.duckdb", read_only=True) as connection:
             frame = connection.sql(f'select * from main."{dataset.name}"').pl()
     else:

@@ -5,10 +5,10 @@
   {{ return(adapter.dispatch('numbers')(bound)) }}
 {%- endmacro %}
 {% macro default__numbers(bound) -%}
-  select cast(unnest(generate_series(0, ({{ bound }}))) as bigint) as n
+  select cast(unnest(generate_series(0, cast(({{ bound }}) as bigint))) as bigint) as n
 {%- endmacro %}
 {% macro spark__numbers(bound) -%}
-  select cast(explode(sequence(0, ({{ bound }}))) as bigint) as n
+  select cast(explode(sequence(0, cast(({{ bound }}) as int))) as bigint) as n
 {%- endmacro %}
 
 {#- The values of a group, sorted, joined by ','; null for none. -#}

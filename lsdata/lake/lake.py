@@ -414,9 +414,20 @@ class Lake:
             self._record(_recovered(key, version, told))
         return found
 
+    def rolled_back(self) -> list[str]:
+        """Tables that do not have the newest version the ledger has recorded of them."""
+        return [
+            f"{key}: version {version} is recorded and not there: the table was deleted or rolled back"
+            for key, version in self.state().versions.items()
+            if not self._has(key, version)
+        ]
+
+    def _has(self, key: str, version: int) -> bool:
+        return (self.root / key / "_delta_log" / f"{version:020d}.json").exists()
+
     def _expect_no_rollback(self, key: str) -> None:
         known = self._state.versions.get(key, -1)
-        if known >= 0 and not (self.root / key / "_delta_log" / f"{known:020d}.json").exists():
+        if known >= 0 and not self._has(key, known):
             raise LedgerTampered(
                 key, found=f"no version {known}, which the ledger has recorded", allowed="tables that only grow",
                 do="Restore the table, or give it up with `lsdata drop`.",

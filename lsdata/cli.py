@@ -1,0 +1,154 @@
+"""The command line: everything an auditor or operator does without the UI."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsdata.errors import LsdataError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+ledger_app = typer.Typer(no_args_is_help=True, help="The audit ledger.")
+demo_app = typer.Typer(no_args_is_help=True, help="The demonstration's own data.")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(demo_app, name="demo")
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+Key = Annotated[str, typer.Argument(help="Dataset key, layer/domain/dataset.")]
+Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+
+
+def main() -> None:
+    """Run, and print errors made for people without a traceback."""
+    try:
+        app()
+    except LsdataError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _lake():
+    from lsdata.lake.lake import Lake
+    from lsdata.settings import Settings
+
+    return Lake(Settings.read())
+
+
+@app.command()
+def check() -> None:
+    """Fail on rendered files that are stale and on flows that would carry PHI too far."""
+    from lsdata.derived import policy, rendered
+
+    problems = [f"{path} is stale: run `lsdata render`" for path in rendered.stale(_ROOT)] + policy.forbidden_flows()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise typer.Exit(1)
+    print("Rendered files are up to date; no forbidden flow.")
+
+
+@app.command()
+def render() -> None:
+    """Write the derived files that are checked in."""
+    from lsdata.derived import rendered
+
+    for path in rendered.render(_ROOT):
+        print(path)
+
+
+@app.command()
+def dictionary(key: Annotated[str | None, typer.Argument(help="One dataset; all by default.")] = None) -> None:
+    """Print the data dictionary."""
+    from lsdata import catalog
+    from lsdata.derived import dictionary as derived
+
+    print("\n".join(derived.section(catalog.dataset(key))) if key else derived.markdown())
+
+
+@app.command()
+def lineage(
+    key: Key,
+    partition: Annotated[str, typer.Option(help="Partition key; empty for an unpartitioned dataset.")] = "",
+    version: Annotated[int | None, typer.Option(help="Delta version; the newest by default.")] = None,
+) -> None:
+    """What a partition was made from, with exact versions, down to the landing files."""
+    from lsdata import catalog
+    from lsdata.lake.lineage import render_text, walk
+
+    print(render_text(walk(_lake().state(), catalog.dataset(key).key, partition, version)))
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 3001,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve the auditor's site: reports, dictionary, lineage, ledger."""
+    from lsdata.site.serve import serve as run
+
+    run(_lake(), port, host)
+
+
+@app.command()
+def drop(key: Key, reason: Reason) -> None:
+    """Give up a table and its files; the ledger keeps the evidence."""
+    from lsdata import catalog
+    from lsdata.lake.lake import Act
+
+    lake = _lake()
+    lake.drop(catalog.dataset(key).key, Act(operator=lake.settings.operator, reason=reason))
+    print(f"{key} dropped and recorded.")
+
+
+@ledger_app.command()
+def verify() -> None:
+    """Prove that no entry was changed, removed, added or reordered, and that every table commit has its entry."""
+    lake = _lake()
+    result = lake.ledger.verify()
+    for problem in result.problems:
+        print(f"{problem.where}: {problem.found}. {problem.do}", file=sys.stderr)
+    if not result.ok:
+        print(f"NOT VERIFIED: {len(result.problems)} problems.", file=sys.stderr)
+        raise typer.Exit(1)
+    for line in lake.recover():
+        print(f"after a crash: {line}")
+    if missing := lake.rolled_back():
+        for line in missing:
+            print(line, file=sys.stderr)
+        raise typer.Exit(1)
+    size, head = lake.ledger.size(), lake.ledger.head()
+    print(f"Verified: {size} entries, root {head.root if head else 'of the empty log'}.")
+
+
+@ledger_app.command()
+def show(
+    start: Annotated[int, typer.Option(help="First index.")] = 0,
+    subject: Annotated[str | None, typer.Option(help="Only entries about this dataset.")] = None,
+) -> None:
+    """Print entries, a JSON line each."""
+    for _, entry in _lake().ledger.entries(start):
+        if subject is None or entry.subject == subject:
+            print(entry.to_line().decode())
+
+
+@demo_app.command()
+def land() -> None:
+    """Simulate a family and land it as a sequencing run; nothing happens when it is there already."""
+    from lsdata.genomics import demonstration
+    from lsdata.settings import Settings
+
+    demonstration.land(Settings.read(), print)
+
+
+@demo_app.command()
+def report() -> None:
+    """Say what was made, how it compares with the simulated truth, and where to look."""
+    from lsdata.genomics import demonstration
+
+    print(demonstration.report(_lake()))
+
+
+if __name__ == "__main__":
+    main()
