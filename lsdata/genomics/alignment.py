@@ -101,6 +101,7 @@ align() {{ bwa mem -Y -K 10000000 -t {{cores}} -v 2 -H header.txt "$@"; }}
 }} | samtools fixmate -m -u - - \\
   | samtools sort -u -@ {{cores}} -T sorting - \\
   | samtools markdup -f {{outputs.markdup}} --reference {shlex.quote(name)}.fa -O cram,version={CRAM_VERSION} - {{outputs.cram}}
+samtools reheader --no-PG --in-place --command "sed 's#UR:[^[:space:]]*/#UR:#'" {{outputs.cram}}
 samtools index {{outputs.cram}} {{outputs.crai}}
 """
     return Job(

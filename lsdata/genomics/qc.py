@@ -67,9 +67,10 @@ def _report(name: str) -> str:
 
 
 def _multiqc(report: str, folder: str, title: str) -> list[str]:
-    # The report would name the folder it was made in; it is named for what it is about instead.
+    # The report names the folder it was made in; only what lies below it is for others.
     return [
         f"multiqc --quiet --force --no-data-dir --no-version-check --title {title} --filename {report} {folder}",
+        f'sed -i "s#$PWD/##g; s#$PWD##g" {report}',
     ]
 
 
