@@ -24,16 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 when all runs have succeeded; quarantined input is reported and is not a failure."""
     parser = argparse.ArgumentParser(prog="python -m sensors", description=__doc__.splitlines()[0])
     parser.add_argument("--domain", action="append", help="only this domain; may be given several times")
+    parser.add_argument("--verbose", action="store_true", help="show what assets and tools log")
     parser.add_argument("--register", action="store_true", help="only register partition keys")
     given = parser.parse_args(arguments)
     try:
-        return process(given.domain, register=given.register)
+        return process(given.domain, register=given.register, verbose=given.verbose)
     except LsdataError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
 
 
-def process(domains: Sequence[str] | None, *, register: bool) -> int:
+def process(domains: Sequence[str] | None, *, register: bool = False, verbose: bool = False) -> int:
     """See the module."""
     from resources.instance import instance
 
@@ -50,7 +51,7 @@ def process(domains: Sequence[str] | None, *, register: bool) -> int:
             print(f"--domain: {', '.join(sorted(unknown))}; allowed: "
                   f"{', '.join(sorted({s.name.split('_')[0] for s in repository.sensor_defs}))}", file=sys.stderr)
             return 2
-        headless = Headless(home, repository)
+        headless = Headless(home, repository, "INFO" if verbose else "WARNING")
         while headless.tick(sensors, register=register):
             pass
         return headless.summary(settings)
@@ -59,8 +60,8 @@ def process(domains: Sequence[str] | None, *, register: bool) -> int:
 class Headless:
     """Evaluates sensors and executes what they request, one run after another."""
 
-    def __init__(self, home: dg.DagsterInstance, repository: dg.RepositoryDefinition):
-        self.home, self.repository = home, repository
+    def __init__(self, home: dg.DagsterInstance, repository: dg.RepositoryDefinition, level: str = "WARNING"):
+        self.home, self.repository, self.level = home, repository, level
         self.succeeded: list[str] = []
         self.failed: list[tuple[str, str]] = []
         self.done: set[str] = set()
@@ -97,7 +98,7 @@ class Headless:
         begun = time.monotonic()
         result = self.repository.get_implicit_global_asset_job_def().execute_in_process(
             instance=self.home, partition_key=request.partition_key, asset_selection=request.asset_selection,
-            tags=tags, raise_on_error=False,
+            tags=tags, raise_on_error=False, run_config={"loggers": {"console": {"config": {"log_level": self.level}}}},
         )  # fmt: skip
         seconds = time.monotonic() - begun
         if result.success:

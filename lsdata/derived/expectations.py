@@ -6,6 +6,7 @@ polars to a boolean column, which Great Expectations then expects to hold. That 
 types and no undeclared nulls is not a check: `lsdata.derived.arrow.conform` refuses it before.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def _checks(dataset: Dataset) -> Iterator[Check]:
         rules = [f'"{c.name}" >= {c.minimum:g}'] if c.minimum is not None else []
         rules += [f'"{c.name}" <= {c.maximum:g}'] if c.maximum is not None else []
         rules += [f'"{c.name}" IN ({", ".join(map(_literal, c.codelist))})'] if c.codelist else []
-        rules += [f"regexp_matches(\"{c.name}\", '^({c.pattern})$')"] if c.pattern else []
+        rules += [f"regexp_matches(\"{c.name}\", '^(?:{c.pattern})$')"] if c.pattern else []
         if rules:
             allowed = " AND ".join(rules)
             yield Check(
@@ -107,7 +108,7 @@ def _expectations(check: Check) -> Iterator[Any]:
     if c.codelist:
         yield gxe.ExpectColumnValuesToBeInSet(column=c.name, value_set=list(c.codelist), meta=meta)
     if c.pattern:
-        yield gxe.ExpectColumnValuesToMatchRegex(column=c.name, regex=f"^({c.pattern})$", meta=meta)
+        yield gxe.ExpectColumnValuesToMatchRegex(column=c.name, regex=f"^(?:{c.pattern})$", meta=meta)
 
 
 def validate(dataset: Dataset, frame: pl.DataFrame) -> tuple[CheckResult, ...]:
@@ -119,7 +120,7 @@ def validate(dataset: Dataset, frame: pl.DataFrame) -> tuple[CheckResult, ...]:
     wanted = [c.column.name for c in found if c.column]
     rules = [_holds(dataset, c).alias(c.name) for c in found if c.column is None]
     judged = frame.select(*wanted, *rules).to_pandas()
-    batch = _batch_definition(dataset.key).get_batch(batch_parameters={"dataframe": judged})
+    batch = _batch_definition().get_batch(batch_parameters={"dataframe": judged})
     expectations = suite(dataset)
     outcome = batch.validate(expectations, result_format="BOOLEAN_ONLY")
     failing: dict[str, int] = {}
@@ -156,13 +157,16 @@ def _holds(dataset: Dataset, check: Check) -> pl.Expr:
 
 def _quiet() -> None:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 
 @cache
-def _batch_definition(name: str) -> Any:
+def _batch_definition() -> Any:
+    """One in-memory context a process: each would leave a folder of its own behind."""
     _quiet()
     import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # pyright: ignore[reportAttributeAccessIssue] - GX types it as its own config class and accepts a mapping
-    return context.data_sources.add_pandas(name).add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    return context.data_sources.add_pandas("staged").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")

@@ -67,8 +67,7 @@ def _annotate(work: Work, cohort: str, name: str, roles: dict[str, str]) -> Job:
         inputs["genes"] = str(work.file(ANNOTATION_SOURCES.key, name, roles["genes"]))
         # Unphased genotypes are taken as they stand (`--phase a`), as bcftools csq's manual does for unphased calls.
         csq = (
-            " | bcftools csq --no-version --phase a --fasta-ref {inputs.reference} --gff-annot {inputs.genes} --ncsq 64"
-            " --quiet -"
+            " | bcftools csq --no-version --phase a --fasta-ref {inputs.reference} --gff-annot {inputs.genes} --ncsq 64 -"
         )
     return Job(
         name="annotate",

@@ -28,7 +28,7 @@ def land(settings: Settings, log: Callable[[str], None]) -> None:
     landing.mkdir(parents=True, exist_ok=True)
     made = simulation.simulate(landing, _truth(settings), scratch=settings.scratch)
     log(
-        f"Landed {made.run}: {len(made.samples)} samples, {made.pairs} read pairs, "
+        f"Landed {made.run}: {len(made.samples)} samples, {sum(made.pairs.values()):,} read pairs, "
         f"{made.snvs} SNVs and {made.indels} indels; and two run folders that are not in order."
     )
 
