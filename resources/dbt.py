@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lsdata.catalog import DATASETS, Dataset
 from lsdata.derived import dbt as derived
 from lsdata.errors import JobFailed
+from resources.spark import session
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,9 +56,10 @@ def build(
     with tempfile.TemporaryDirectory(prefix="dbt-", dir=place) as folder:
         os.environ["LSDATA_DBT_FOLDER"] = folder
         if engine == "spark":
-            _spark_session()
+            # dbt-spark takes the session that is there; without one it would make its own, which knows no Delta.
+            session(lake.settings).sql("create database if not exists scratch")
         tests = _invoke(dataset, scans, folder, engine, log)
-        return Built(rows=_rows(dataset, folder, engine), tests=tests)
+        return Built(rows=_rows(lake, dataset, folder, engine), tests=tests)
 
 
 def _scan(lake: "Lake", source: Dataset, dataset: Dataset, partitions: Sequence[str], engine: str) -> str:
@@ -128,7 +130,7 @@ def _invoke(
     return tests
 
 
-def _rows(dataset: Dataset, folder: str, engine: str) -> "pl.DataFrame":
+def _rows(lake: "Lake", dataset: Dataset, folder: str, engine: str) -> "pl.DataFrame":
     import polars as pl
 
     from lsdata.derived import arrow
@@ -142,13 +144,6 @@ def _rows(dataset: Dataset, folder: str, engine: str) -> "pl.DataFrame":
         with duckdb.connect(f"{folder}/scratch.duckdb", read_only=True) as connection:
             frame = connection.sql(f'select * from main."{dataset.name}"').pl()
     else:
-        table = _spark_session().table(f"scratch.{dataset.name}").toArrow()
-        frame = pl.DataFrame(pl.from_arrow(table))
+        made = session(lake.settings).table(f"scratch.{dataset.name}")
+        frame = pl.DataFrame(made.toArrow())
     return frame.select(dataset.names).cast(dict(arrow.polars_schema(dataset)))
-
-
-@cache
-def _spark_session() -> Any:
-    from lsdata.derived.spark import session
-
-    return session()

@@ -37,16 +37,18 @@ def make_frame(dataset: Dataset, n: int, partition: str | None = None, seed: int
         unlike: name of one expectation that all rows violate instead.
     """
     found, size, draw, numbers = arrow.empty(dataset), 8 * n + 64, random.Random(f"{dataset.key} {seed}"), count(1)
+    cut = dataset.partition.name if dataset.partition and partition is not None else None
+    few = all(name == cut or dataset.column(name).codelist for name in dataset.primary_key)
     rules = [pl.sql_expr(e.rule).fill_null(value=True) for e in dataset.expectations if e.name != unlike]
     rules += [~pl.sql_expr(e.rule).fill_null(value=True) for e in dataset.expectations if e.name == unlike]
     for _ in range(100):
         index = [next(numbers) for _ in range(size)]
         made = {c.name: [_value(dataset, c, i, draw) for i in index] for c in dataset.columns}
-        if partition is not None and dataset.partition:
-            made[dataset.partition.name] = [partition] * size
+        if cut:
+            made[cut] = [partition] * size
         more = pl.DataFrame(made, schema=arrow.polars_schema(dataset)).filter(*rules)
         found = pl.concat([found, more]).unique(dataset.primary_key, keep="first", maintain_order=True).head(n)
-        if found.height == n or (partition is not None and len(dataset.primary_key) < 3 and found.height):
+        if found.height == n or (few and found.height):
             return found
     raise AssertionError(f"{dataset.key}: no rows satisfy the declaration")
 
@@ -82,6 +84,12 @@ def _text(column: Column, number: int) -> str:
         if column.pattern is None or re.fullmatch(column.pattern, text):
             return text
     raise AssertionError(f"{column.name}: teach conftest a text that matches {column.pattern}")
+
+
+@pytest.fixture(params=DATASETS.values(), ids=DATASETS)
+def every(request: pytest.FixtureRequest) -> Dataset:
+    """Each declared dataset in turn."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

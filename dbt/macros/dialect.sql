@@ -8,7 +8,8 @@
   select cast(unnest(generate_series(0, cast(({{ bound }}) as bigint))) as bigint) as n
 {%- endmacro %}
 {% macro spark__numbers(bound) -%}
-  select cast(explode(sequence(0, cast(({{ bound }}) as int))) as bigint) as n
+  select cast(n as bigint) as n
+  from (select cast(({{ bound }}) as int) as most) bounds lateral view explode(sequence(0, most)) numbered as n
 {%- endmacro %}
 
 {#- The values of a group, sorted, joined by ','; null for none. -#}
