@@ -85,9 +85,10 @@ class _Run:
 
         settings, tags = self.lake.settings, self.context.run.tags
         return Act(
-            operator=tags.get(OPERATOR_TAG, settings.operator), reason=tags.get(REASON_TAG, settings.reason),
+            operator=tags.get(OPERATOR_TAG, settings.operator),
+            reason=tags.get(REASON_TAG, settings.reason),
             run_id=self.context.run.run_id,
-        )  # fmt: skip
+        )
 
     def _inputs(self) -> "Inputs":
         from lsdata.lake.inputs import Inputs
@@ -119,9 +120,14 @@ class _Run:
         built = dbt.build(self.lake, self.dataset, self.partitions, self.context.log.info)
         failing = {name: n for name, n in built.tests.items() if n}
         tests = CheckResult(
-            name=DBT_TESTS, passed=not failing, blocking=True, failing=sum(failing.values()), rows=built.rows.height,
-            doc=", ".join(failing) or f"{len(built.tests)} dbt tests", query=f"dbt test --select {self.dataset.name}",
-        )  # fmt: skip
+            name=DBT_TESTS,
+            passed=not failing,
+            blocking=True,
+            failing=sum(failing.values()),
+            rows=built.rows.height,
+            doc=", ".join(failing) or f"{len(built.tests)} dbt tests",
+            query=f"dbt test --select {self.dataset.name}",
+        )
         yield from self._publish(built.rows, resolved, lambda d, frame: (*validate(d, frame), tests))
 
     def _publish(self, rows: "pl.DataFrame", resolved: "Mapping[str, Resolved]", validate: Any) -> Iterator[Any]:
@@ -155,9 +161,13 @@ class _Run:
         dataset, resolved = self.dataset, self._resolved(inputs, partition)
         with self.lake.staging(dataset.key) as staging:
             work = Work(
-                partition=partition, lake=self.lake, staging=staging, landed=resolved.landed,
-                runner=self.tools.runner(self.lake.settings), log=self.context.log.info,
-            )  # fmt: skip
+                partition=partition,
+                lake=self.lake,
+                staging=staging,
+                landed=resolved.landed,
+                runner=self.tools.runner(self.lake.settings),
+                log=self.context.log.info,
+            )
             try:
                 outcome: Outcome = self.function(work=work, **inputs.load(dataset, [partition]))
             except InvalidInput as error:
@@ -172,12 +182,17 @@ class _Run:
             self._quarantine(partition, outcome.rejects)
             landed = _landing_input(outcome.landed)
             published = self.lake.publish(
-                dataset, outcome.rows,
-                {partition: Made(
-                    inputs=(*resolved.inputs, *landed), fingerprint=resolved.fingerprint, files=outcome.files
-                )},
-                self.act, validate, staging,
-            )  # fmt: skip
+                dataset,
+                outcome.rows,
+                {
+                    partition: Made(
+                        inputs=(*resolved.inputs, *landed), fingerprint=resolved.fingerprint, files=outcome.files
+                    )
+                },
+                self.act,
+                validate,
+                staging,
+            )
             shown: dict[str, Any] = dict(outcome.notes)
             if self.report and published.version is not None:
                 shown |= self.report(self.lake, outcome.rows, partition)
@@ -191,9 +206,11 @@ class _Run:
         resolved = inputs.resolve(self.dataset, partition)
         if resolved.missing:
             error = MissingData(
-                f"{self.dataset.key} [{partition}]", found=f"nothing published of {', '.join(resolved.missing)}",
-                allowed="inputs that have been materialized", do="Materialize them first.",
-            )  # fmt: skip
+                f"{self.dataset.key} [{partition}]",
+                found=f"nothing published of {', '.join(resolved.missing)}",
+                allowed="inputs that have been materialized",
+                do="Materialize them first.",
+            )
             raise dg.Failure(str(error), allow_retries=False)
         return resolved
 
@@ -225,10 +242,11 @@ class _Run:
         for partition, n in rows.items():
             self.context.log_event(
                 dg.AssetMaterialization(
-                    asset_key, partition=partition or None,
+                    asset_key,
+                    partition=partition or None,
                     metadata={**metadata, "dagster/row_count": n, **shown.get(partition, {})},
                 )
-            )  # fmt: skip
+            )
         yield from checks
         if refused:
             told = "; ".join(f"{p or self.dataset.key}: {', '.join(names)}" for p, names in refused.items())
@@ -246,9 +264,12 @@ class _Run:
                 yield _check_result(spec, results[spec.name])
             else:
                 yield dg.AssetCheckResult(
-                    asset_key=spec.asset_key, check_name=spec.name, passed=False, severity=dg.AssetCheckSeverity.WARN,
+                    asset_key=spec.asset_key,
+                    check_name=spec.name,
+                    passed=False,
+                    severity=dg.AssetCheckSeverity.WARN,
                     description="Not run: the input was refused and the last good version stays.",
-                )  # fmt: skip
+                )
 
     def _input_accepted(self) -> dg.AssetCheckResult:
         place = f"{self.dataset.domain}/{self.dataset.name}/"
@@ -258,10 +279,15 @@ class _Run:
         ]
         lines = [f"- `{t['path']}`: **{t['code']}**. {t['found']} {t['do']}" for t in found[:50]]
         return dg.AssetCheckResult(
-            asset_key=key(self.dataset), check_name=INPUT_ACCEPTED, passed=not found,
+            asset_key=key(self.dataset),
+            check_name=INPUT_ACCEPTED,
+            passed=not found,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"quarantined": len(found), **({"reasons": dg.MetadataValue.md("\n".join(lines))} if found else {})},
-        )  # fmt: skip
+            metadata={
+                "quarantined": len(found),
+                **({"reasons": dg.MetadataValue.md("\n".join(lines))} if found else {}),
+            },
+        )
 
 
 def _shown(value: Any) -> Any:
@@ -276,8 +302,12 @@ def _check_result(spec: dg.AssetCheckSpec, result: "CheckResult") -> dg.AssetChe
         check_name=result.name,
         passed=result.passed,
         severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
-        metadata={"failing_rows": result.failing, "rows": result.rows, "query": dg.MetadataValue.md(f"```sql\n{result.query}\n```")},
-    )  # fmt: skip
+        metadata={
+            "failing_rows": result.failing,
+            "rows": result.rows,
+            "query": dg.MetadataValue.md(f"```sql\n{result.query}\n```"),
+        },
+    )
 
 
 def _landing_input(landed: Mapping[str, str]) -> "tuple[Any, ...]":
@@ -295,12 +325,14 @@ def _together(published: "Sequence[Published]") -> "Published | None":
         last = results.get(result.name)
         results[result.name] = (
             replace(
-                result, passed=last.passed and result.passed, failing=last.failing + result.failing,
+                result,
+                passed=last.passed and result.passed,
+                failing=last.failing + result.failing,
                 rows=last.rows + result.rows,
             )
             if last
             else result
-        )  # fmt: skip
+        )
     return replace(
         published[-1],
         version=max((p.version for p in published if p.version is not None), default=None),

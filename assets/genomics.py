@@ -71,9 +71,7 @@ def run_reports(work: Work, fastq_manifest: Frame, fastq_qc: Frame, alignments: 
 
 
 @table(catalog.JOINT_CALLS)
-def joint_calls(
-    work: Work, cohorts: Frame, gvcfs: Frame, references: Frame, annotation_sources: Frame
-) -> Outcome:
+def joint_calls(work: Work, cohorts: Frame, gvcfs: Frame, references: Frame, annotation_sources: Frame) -> Outcome:
     return calling.joint_calls(work, cohorts, gvcfs, references, annotation_sources)
 
 

@@ -111,9 +111,11 @@ class Settings:
             if url := self.urls.get(f"{area}_{region.lower()}"):
                 return url.rstrip("/")
             raise SettingError(
-                f"LSDATA_{area.upper()}_URL_{region.upper()}", found="not set",
-                allowed=f"the place of data pinned to {region}", do="Set it.",
-            )  # fmt: skip
+                f"LSDATA_{area.upper()}_URL_{region.upper()}",
+                found="not set",
+                allowed=f"the place of data pinned to {region}",
+                do="Set it.",
+            )
         return (self.urls.get(area) or (self.home / area).as_uri()).rstrip("/")
 
     def path(self, area: Area) -> Path:

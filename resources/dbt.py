@@ -102,9 +102,20 @@ def _runner() -> Any:
 
 def _flags(folder: str, engine: str) -> list[str]:
     return [
-        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", engine, "--target-path", folder,
-        "--log-path", folder, "--log-level", "none", "--no-use-colors",
-    ]  # fmt: skip
+        "--project-dir",
+        str(PROJECT),
+        "--profiles-dir",
+        str(PROJECT),
+        "--target",
+        engine,
+        "--target-path",
+        folder,
+        "--log-path",
+        folder,
+        "--log-level",
+        "none",
+        "--no-use-colors",
+    ]
 
 
 def _invoke(
@@ -115,9 +126,11 @@ def _invoke(
     outcome = _runner()(manifest=manifest).invoke([*selected, *_flags(folder, engine)])
     if outcome.result is None:
         raise JobFailed(
-            f"dbt {dataset.name}", found=str(outcome.exception), allowed="a project that compiles",
+            f"dbt {dataset.name}",
+            found=str(outcome.exception),
+            allowed="a project that compiles",
             do="Correct the model it names.",
-        )  # fmt: skip
+        )
     tests: dict[str, int] = {}
     for one in outcome.result.results:
         log(f"dbt {one.node.resource_type} {one.node.name}: {one.status} ({one.execution_time:.2f} s)")
@@ -146,4 +159,4 @@ def _rows(lake: "Lake", dataset: Dataset, folder: str, engine: str) -> "pl.DataF
     else:
         made = session(lake.settings).table(f"scratch.{dataset.name}")
         frame = pl.DataFrame(made.toArrow())
-    return frame.select(dataset.names).cast(dict(arrow.polars_schema(dataset)))
+    return arrow.typed(dataset, frame)

@@ -24,9 +24,8 @@ def defs() -> dg.Definitions:
 
 def _sensor(domain: str, name: str | None) -> dg.SensorDefinition:
     targets = [
-        key(d) for d in DATASETS.values()
-        if d.domain == domain and (d.partition.name if d.partition else None) == name
-    ]  # fmt: skip
+        key(d) for d in DATASETS.values() if d.domain == domain and (d.partition.name if d.partition else None) == name
+    ]
 
     @dg.sensor(
         name=f"{domain}_{name or 'landing'}",
@@ -59,9 +58,7 @@ def evaluate(
         registered = set(order(name))
         added = [p for p in existing if p not in registered]
     known = {name: [*order(name), *added]} if name else {}
-    requests = plan.plan(
-        opened, lambda n: known.get(n) or order(n), runs.failed(context.instance), domains=[domain]
-    )
+    requests = plan.plan(opened, lambda n: known.get(n) or order(n), runs.failed(context.instance), domains=[domain])
     mine = [runs.run_request(r) for r in requests if r.definition == name]
     if not mine and not added:
         return dg.SkipReason("Everything that has landed is published.")

@@ -22,7 +22,7 @@ _RUNNING = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.Dagste
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 when all runs have succeeded; quarantined input is reported and is not a failure."""
-    parser = argparse.ArgumentParser(prog="python -m sensors", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m sensors", description="Process what has landed, without a daemon.")
     parser.add_argument("--domain", action="append", help="only this domain; may be given several times")
     parser.add_argument("--verbose", action="store_true", help="show what assets and tools log")
     parser.add_argument("--register", action="store_true", help="only register partition keys")
@@ -43,13 +43,14 @@ def process(domains: Sequence[str] | None, *, register: bool = False, verbose: b
         import definitions
 
         repository = definitions.defs.get_repository_def()
-        sensors = [
-            s for s in repository.sensor_defs if not domains or s.name.split("_")[0] in domains
-        ]  # fmt: skip
+        sensors = [s for s in repository.sensor_defs if not domains or s.name.split("_")[0] in domains]
         unknown = set(domains or ()) - {s.name.split("_")[0] for s in repository.sensor_defs}
         if unknown:
-            print(f"--domain: {', '.join(sorted(unknown))}; allowed: "
-                  f"{', '.join(sorted({s.name.split('_')[0] for s in repository.sensor_defs}))}", file=sys.stderr)
+            print(
+                f"--domain: {', '.join(sorted(unknown))}; allowed: "
+                f"{', '.join(sorted({s.name.split('_')[0] for s in repository.sensor_defs}))}",
+                file=sys.stderr,
+            )
             return 2
         headless = Headless(home, repository, "INFO" if verbose else "WARNING")
         while headless.tick(sensors, register=register):
@@ -72,10 +73,13 @@ class Headless:
         worked = False
         for sensor in sensors:
             context = dg.SensorEvaluationContext(
-                instance_ref=self.home.get_ref(), instance=self.home, repository_name=self.repository.name,
-                repository_def=self.repository, sensor_name=sensor.name,
+                instance_ref=self.home.get_ref(),
+                instance=self.home,
+                repository_name=self.repository.name,
+                repository_def=self.repository,
+                sensor_name=sensor.name,
                 resources=self.repository.get_top_level_resources(),
-            )  # fmt: skip
+            )
             tick = sensor.evaluate_tick(context)
             for wanted in tick.dynamic_partitions_requests or ():
                 if isinstance(wanted, dg.AddDynamicPartitionsRequest):
@@ -97,9 +101,13 @@ class Headless:
         self._say(f"{run_key.rsplit(':', 1)[0]}: {names} ...")
         begun = time.monotonic()
         result = self.repository.get_implicit_global_asset_job_def().execute_in_process(
-            instance=self.home, partition_key=request.partition_key, asset_selection=request.asset_selection,
-            tags=tags, raise_on_error=False, run_config={"loggers": {"console": {"config": {"log_level": self.level}}}},
-        )  # fmt: skip
+            instance=self.home,
+            partition_key=request.partition_key,
+            asset_selection=request.asset_selection,
+            tags=tags,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": self.level}}}},
+        )
         seconds = time.monotonic() - begun
         if result.success:
             self.succeeded.append(run_key)

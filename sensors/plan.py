@@ -46,11 +46,7 @@ def definitions(domains: Iterable[str] | None = None) -> dict[str, Partition]:
 def _computed(definition: str | None) -> list[Dataset]:
     """Datasets of a definition that the graph makes, upstream first: the order of declaration, checked by a test."""
     name = definition
-    return [
-        d
-        for d in DATASETS.values()
-        if d.domain != "core" and (d.partition.name if d.partition else None) == name
-    ]
+    return [d for d in DATASETS.values() if d.domain != "core" and (d.partition.name if d.partition else None) == name]
 
 
 def plan(
@@ -149,8 +145,13 @@ def _pending(
             if upstream.through:
                 mine = set(members.get(upstream.key, ()))
                 touched = set(request.assets) & _ancestry(upstream.key)
-                if touched and mine & set(request.partitions) and DATASETS[upstream.key].partition and (
-                    request.definition == DATASETS[upstream.key].partition.name  # pyright: ignore[reportOptionalMemberAccess] - checked before
+                if (
+                    touched
+                    and mine & set(request.partitions)
+                    and DATASETS[upstream.key].partition
+                    and (
+                        request.definition == DATASETS[upstream.key].partition.name  # pyright: ignore[reportOptionalMemberAccess] - checked before
+                    )
                 ):
                     return True
             elif upstream.by is None and upstream.key in request.assets:
@@ -188,6 +189,8 @@ def _request(
     digest = hashlib.sha256("".join([*partitions, *fingerprints]).encode()).hexdigest()[:20]
     head = partitions[0] if len(partitions) == 1 else f"{partitions[0]}...{partitions[-1]}"
     return Request(
-        definition=name, partitions=partitions, assets=tuple(d.key for d in datasets),
+        definition=name,
+        partitions=partitions,
+        assets=tuple(d.key for d in datasets),
         run_key=f"{name or datasets[0].name}:{head}:{digest}",
-    )  # fmt: skip
+    )

@@ -34,10 +34,12 @@ def schedules() -> list[dg.ScheduleDefinition]:
     """Upkeep every night (UTC)."""
     return [
         dg.ScheduleDefinition(
-            job=upkeep, cron_schedule=_NIGHTLY, default_status=dg.DefaultScheduleStatus.RUNNING,
+            job=upkeep,
+            cron_schedule=_NIGHTLY,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
             tags={OPERATOR_TAG: "schedule", REASON_TAG: "nightly upkeep"},
         )
-    ]  # fmt: skip
+    ]
 
 
 @dg.op

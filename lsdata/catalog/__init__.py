@@ -5,15 +5,45 @@ from types import MappingProxyType
 
 from lsdata.catalog import core, genomics
 from lsdata.catalog.declaration import (
-    Column, Dataset, Engine, Expectation, FileKind, Gxp, Landing, Layer, Partition, Phi, Residency, Retention,
-    Sensitivity, Store, Type, Upstream,
-)  # fmt: skip
+    Column,
+    Dataset,
+    Engine,
+    Expectation,
+    FileKind,
+    Gxp,
+    Landing,
+    Layer,
+    Partition,
+    Phi,
+    Residency,
+    Retention,
+    Sensitivity,
+    Store,
+    Type,
+    Upstream,
+)
 from lsdata.errors import DeclarationError
 
 __all__ = [
-    "DATASETS", "Column", "Dataset", "Engine", "Expectation", "FileKind", "Gxp", "Landing", "Layer", "Partition",
-    "Phi", "Residency", "Retention", "Sensitivity", "Store", "Type", "Upstream", "dataset",
-]  # fmt: skip
+    "DATASETS",
+    "Column",
+    "Dataset",
+    "Engine",
+    "Expectation",
+    "FileKind",
+    "Gxp",
+    "Landing",
+    "Layer",
+    "Partition",
+    "Phi",
+    "Residency",
+    "Retention",
+    "Sensitivity",
+    "Store",
+    "Type",
+    "Upstream",
+    "dataset",
+]
 
 _declared = [value for room in (core, genomics) for value in vars(room).values() if isinstance(value, Dataset)]
 

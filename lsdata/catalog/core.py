@@ -47,9 +47,7 @@ LEDGER = Dataset(
         Column(name="actor", type="string", phi=_none, doc="Who: the operator of the run."),
         Column(name="action", type="string", phi=_none, doc="What was done: publish, delete, grant, sign, ..."),
         Column(name="subject", type="string", phi=_none, doc="To what: a dataset key or another object."),
-        Column(
-            name="old_version", type="int64", phi=_none, nullable=True, unit="Delta version", doc="Version before."
-        ),
+        Column(name="old_version", type="int64", phi=_none, nullable=True, unit="Delta version", doc="Version before."),
         Column(name="new_version", type="int64", phi=_none, nullable=True, unit="Delta version", doc="Version after."),
         Column(name="reason", type="string", phi=_none, doc="Why, as the operator gave it."),
         SHA256.but(name="content_sha256", nullable=True, doc="Hash of the content the act is about."),

@@ -129,7 +129,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Partition:
-    """How a dataset is cut: the column, which is also the Dagster partitions definition's name, and where keys come from.
+    """How a dataset is cut: the column, which also names the Dagster partitions definition, and where keys come from.
 
     Args:
         listed_in: the dataset whose rows name the partitions, by `listed_as`, among rows where `where` holds.
@@ -229,9 +229,11 @@ class Dataset:
         object.__setattr__(self, "_by_name", {c.name: c for c in self.columns})
         if faults := list(self._faults()):
             raise DeclarationError(
-                self.key, found="; ".join(faults), allowed="see lsdata.catalog.declaration",
+                self.key,
+                found="; ".join(faults),
+                allowed="see lsdata.catalog.declaration",
                 do="Correct the declaration.",
-            )  # fmt: skip
+            )
 
     def _faults(self):
         parts = self.key.split("/")

@@ -1,26 +1,58 @@
 """Genomics: from a sequencing run to cohort tables (contract B2)."""
 
 from lsdata.catalog.columns import (
-    ALT, BYTES, CHROM, COHORT_ID, CONSEQUENCE, FILTER, GENE, IMPACT, METRIC, POS, REF, REFERENCE, RUN_ID, SAMPLE_ID,
-    SHA256, UNIT, VALUE,
-)  # fmt: skip
+    ALT,
+    BYTES,
+    CHROM,
+    COHORT_ID,
+    CONSEQUENCE,
+    FILTER,
+    GENE,
+    IMPACT,
+    METRIC,
+    POS,
+    REF,
+    REFERENCE,
+    RUN_ID,
+    SAMPLE_ID,
+    SHA256,
+    UNIT,
+    VALUE,
+)
 from lsdata.catalog.declaration import (
-    Column, Dataset, Engine, Expectation, FileKind, Gxp, Landing, Partition, Phi, Residency, Retention, Sensitivity,
-    Type, Upstream,
-)  # fmt: skip
+    Column,
+    Dataset,
+    Engine,
+    Expectation,
+    FileKind,
+    Gxp,
+    Landing,
+    Partition,
+    Phi,
+    Residency,
+    Retention,
+    Sensitivity,
+    Type,
+    Upstream,
+)
 
 _none = Phi.NONE
 _SEQUENCING = Retention(years=10, basis="CAP MOL.34488 and ISO 15189:2022 8.4; longer where the study protocol says")
 _IDENTITY = Retention(years=6, basis="45 CFR 164.316(b)(2)(i)")
 
 BY_RUN = Partition(
-    name="run_id", doc="Sequencing runs that are ready.", listed_in="bronze/genomics/sequencing_runs",
-    listed_as="run_id", where=(("state", "ready"),),
-)  # fmt: skip
+    name="run_id",
+    doc="Sequencing runs that are ready.",
+    listed_in="bronze/genomics/sequencing_runs",
+    listed_as="run_id",
+    where=(("state", "ready"),),
+)
 BY_SAMPLE = Partition(
-    name="sample_id", doc="Samples with accepted reads.", listed_in="bronze/genomics/fastq_manifest",
+    name="sample_id",
+    doc="Samples with accepted reads.",
+    listed_in="bronze/genomics/fastq_manifest",
     listed_as="sample_id",
-)  # fmt: skip
+)
 BY_COHORT = Partition(
     name="cohort_id", doc="Cohorts of landing/cohorts.csv.", listed_in="bronze/genomics/cohorts", listed_as="cohort_id"
 )
@@ -30,9 +62,12 @@ BY_REFERENCE = Partition(name="reference", doc="Registered reference genomes.", 
 def _lab(key: str, **declared: object) -> Dataset:
     """A dataset of the sequencing lab: coded rows, lab retention, one owner."""
     common = {
-        "sensitivity": Sensitivity.CODED, "gxp": Gxp.GCLP, "retention": _SEQUENCING, "residency": Residency.ANY,
+        "sensitivity": Sensitivity.CODED,
+        "gxp": Gxp.GCLP,
+        "retention": _SEQUENCING,
+        "residency": Residency.ANY,
         "owner": "genomics",
-    }  # fmt: skip
+    }
     return Dataset(key=key, **{**common, **declared})  # pyright: ignore[reportArgumentType] - Dataset checks them
 
 
@@ -70,23 +105,32 @@ SEQUENCING_RUNS = _lab(
         Column(name="run_date", type="date", phi=_none, nullable=True, doc="Day the run started."),
         _text("flowcell", "Flow cell barcode.", nullable=True),
         Column(
-            name="sheet_version", type="int32", phi=_none, nullable=True, unit="sample sheet version", minimum=1,
-            maximum=2, doc="Illumina sample sheet version, decided by content.",
-        ),  # fmt: skip
+            name="sheet_version",
+            type="int32",
+            phi=_none,
+            nullable=True,
+            unit="sample sheet version",
+            minimum=1,
+            maximum=2,
+            doc="Illumina sample sheet version, decided by content.",
+        ),
         _count("samples", "Distinct samples in the sheet.", nullable=True),
         _text(
-            "state", "Where the folder stands.",
+            "state",
+            "Where the folder stands.",
             codelist=("copying", "awaiting_sheet", "awaiting_fastq", "ready", "quarantined"),
-        ),  # fmt: skip
+        ),
         _text("code", "Short reason code of a quarantined folder.", nullable=True),
         _text("reason", "Why it stands there and what a person can do."),
         REFERENCE.but(nullable=True, doc="Reference named in the folder's run.yaml."),
     ),
     expectations=(
         Expectation(
-            name="no_run_quarantined", doc="No run folder is quarantined.", rule="state <> 'quarantined'",
+            name="no_run_quarantined",
+            doc="No run folder is quarantined.",
+            rule="state <> 'quarantined'",
             blocking=False,
-        ),  # fmt: skip
+        ),
     ),
 )
 
@@ -111,9 +155,7 @@ SUBJECTS = Dataset(
     residency=Residency.ANY,
     owner="privacy",
     engine=Engine.POLARS,
-    landing=(
-        Landing(pattern="subjects.csv", doc="sample_id,patient_id,name,birth_date,sex,zip,mrn,phenotype_note"),
-    ),
+    landing=(Landing(pattern="subjects.csv", doc="sample_id,patient_id,name,birth_date,sex,zip,mrn,phenotype_note"),),
     columns=(
         SAMPLE_ID,
         Column(name="patient_id", type="string", phi=Phi.OTHER_ID, doc="The hospital's patient identifier."),
@@ -196,7 +238,9 @@ FASTQ_MANIFEST = _lab(
         SAMPLE_ID,
         Column(name="lane", type="int32", phi=_none, unit="lane number", minimum=1, doc="Lane; 1 where none is named."),
         _text("read", "Mate.", codelist=("R1", "R2")),
-        Column(name="chunk", type="int32", phi=_none, unit="file number", minimum=1, doc="File number of lane and mate."),
+        Column(
+            name="chunk", type="int32", phi=_none, unit="file number", minimum=1, doc="File number of lane and mate."
+        ),
         _text("path", "Path below the run folder."),
         BYTES,
         _text("md5", "MD5 of the file's bytes, hex."),
@@ -209,9 +253,12 @@ FASTQ_MANIFEST = _lab(
         _quantity("min_len", "bp", "Shortest read.", nullable=False, type="int64"),
         _quantity("max_len", "bp", "Longest read.", nullable=False, type="int64"),
         Column(
-            name="mates_agree", type="bool", phi=_none, nullable=True,
+            name="mates_agree",
+            type="bool",
+            phi=_none,
+            nullable=True,
             doc="Read count and names equal the mate's, in order; null for single-end reads.",
-        ),  # fmt: skip
+        ),
         Column(name="md5_delivered", type="bool", phi=_none, doc="Whether the delivery named this MD5."),
         _text("flowcell", "Flow cell barcode, from RunInfo.xml.", nullable=True),
         REFERENCE.but(nullable=True, doc="Reference named in the run's run.yaml."),
@@ -219,9 +266,11 @@ FASTQ_MANIFEST = _lab(
     expectations=(
         Expectation(name="mates_agree", doc="Both mates have the same reads.", rule="mates_agree", blocking=True),
         Expectation(
-            name="q30_at_least_75_percent", doc="75 % of bases reach Q30 (Illumina specification for 2x150).",
-            rule="q30_bases >= 0.75 * bases", blocking=False,
-        ),  # fmt: skip
+            name="q30_at_least_75_percent",
+            doc="75 % of bases reach Q30 (Illumina specification for 2x150).",
+            rule="q30_bases >= 0.75 * bases",
+            blocking=False,
+        ),
         Expectation(name="reads_present", doc="The file has reads.", rule="reads > 0", blocking=True),
     ),
 )
@@ -252,9 +301,11 @@ FASTQ_QC = _lab(
     ),
     expectations=(
         Expectation(
-            name="no_module_failed", doc="No FastQC module failed.", rule="verdict IS NULL OR verdict <> 'fail'",
+            name="no_module_failed",
+            doc="No FastQC module failed.",
+            rule="verdict IS NULL OR verdict <> 'fail'",
             blocking=False,
-        ),  # fmt: skip
+        ),
     ),
 )
 
@@ -298,9 +349,11 @@ ALIGNMENTS = _lab(
             name="mapped_at_least_90_percent", doc="90 % of reads map.", rule="mapped_fraction >= 0.9", blocking=False
         ),
         Expectation(
-            name="duplicates_at_most_30_percent", doc="At most 30 % duplicates.", rule="duplicate_fraction <= 0.3",
+            name="duplicates_at_most_30_percent",
+            doc="At most 30 % duplicates.",
+            rule="duplicate_fraction <= 0.3",
             blocking=False,
-        ),  # fmt: skip
+        ),
         Expectation(name="reads_aligned", doc="Some reads map.", rule="reads_mapped > 0", blocking=True),
     ),
 )
@@ -405,9 +458,11 @@ RUN_REPORTS = _lab(
     files=(FileKind(name="multiqc_report.html", format="HTML", doc="The report."),),
     expectations=(
         Expectation(
-            name="every_sample_reported", doc="Every sample of the run has all parts.",
-            rule="fastqc AND alignment AND calls", blocking=False,
-        ),  # fmt: skip
+            name="every_sample_reported",
+            doc="Every sample of the run has all parts.",
+            rule="fastqc AND alignment AND calls",
+            blocking=False,
+        ),
     ),
 )
 
@@ -487,9 +542,13 @@ VARIANTS = _lab(
         _text("bcsq", "All consequences as bcftools csq wrote them, haplotype-aware.", nullable=True),
         _text("clinvar_id", "ClinVar variation identifier.", nullable=True),
         Column(
-            name="clinvar_significance", type="string", phi=_none, nullable=True, vocabulary="ClinVar CLNSIG",
+            name="clinvar_significance",
+            type="string",
+            phi=_none,
+            nullable=True,
+            vocabulary="ClinVar CLNSIG",
             doc="Clinical significance of exactly this allele.",
-        ),  # fmt: skip
+        ),
         _text("known_id", "Identifier in the registered known sites, e.g. an rs number.", nullable=True),
     ),
     files=(
@@ -515,9 +574,15 @@ GENOTYPES = _lab(
         _text("gt_site", "VCF GT of the record before splitting, where it had several alternates.", nullable=True),
         _count("dp", "VCF DP: reads used.", nullable=True),
         Column(
-            name="gq", type="int32", phi=_none, unit="phred", minimum=0, maximum=99, nullable=True,
+            name="gq",
+            type="int32",
+            phi=_none,
+            unit="phred",
+            minimum=0,
+            maximum=99,
+            nullable=True,
             doc="VCF GQ: confidence in the genotype.",
-        ),  # fmt: skip
+        ),
         _count("ad_ref", "VCF AD of the reference allele.", nullable=True),
         _count("ad_alt", "VCF AD of this alternate allele.", nullable=True),
         _quantity("ps", "1-based position", "VCF PS: phase set.", type="int64"),
@@ -617,23 +682,29 @@ SAMPLE_QC = _lab(
         _text(
             "inferred_sex",
             "F where x_het_fraction is over 0.2, M where under; null with fewer than 20 X genotypes.",
-            nullable=True, codelist=("F", "M"),
-        ),  # fmt: skip
+            nullable=True,
+            codelist=("F", "M"),
+        ),
         _text("closest_sample", "The sample with the highest kinship.", nullable=True),
         _quantity(
-            "closest_kinship", "kinship coefficient",
-            "KING-robust kinship with it (Manichaikul 2010, doi:10.1093/bioinformatics/btq559).",
-        ),  # fmt: skip
+            "closest_kinship",
+            "kinship coefficient",
+            "KING-robust kinship with it (Manichaikul 2010, doi:10.1093/bioinformatics/btq559); null under 200 SNVs.",
+        ),
     ),
     expectations=(
         Expectation(
-            name="call_rate_at_least_95_percent", doc="95 % of PASS alleles are called.", rule="call_rate >= 0.95",
+            name="call_rate_at_least_95_percent",
+            doc="95 % of PASS alleles are called.",
+            rule="call_rate >= 0.95",
             blocking=False,
-        ),  # fmt: skip
+        ),
         Expectation(
-            name="no_duplicate_sample", doc="No two samples are the same person (kinship under 0.354).",
-            rule="closest_kinship IS NULL OR closest_kinship < 0.354", blocking=False,
-        ),  # fmt: skip
+            name="no_duplicate_sample",
+            doc="No two samples are the same person (kinship under 0.354).",
+            rule="closest_kinship IS NULL OR closest_kinship < 0.354",
+            blocking=False,
+        ),
     ),
 )
 
@@ -657,8 +728,10 @@ GENE_BURDEN = _lab(
     ),
     expectations=(
         Expectation(
-            name="carriers_within_samples", doc="No more carriers than samples.", rule="n_carriers <= n_samples",
+            name="carriers_within_samples",
+            doc="No more carriers than samples.",
+            rule="n_carriers <= n_samples",
             blocking=True,
-        ),  # fmt: skip
+        ),
     ),
 )

@@ -51,6 +51,11 @@ def empty(dataset: Dataset) -> pl.DataFrame:
     return pl.DataFrame(schema=polars_schema(dataset))
 
 
+def typed(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
+    """The declared columns of a frame, cast to their declared types."""
+    return frame.select(dataset.names).cast(polars_schema(dataset))
+
+
 def conform(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame, columns in declared order, if it is the declared one; types are never cast.
 

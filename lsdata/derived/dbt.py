@@ -8,9 +8,15 @@ import yaml
 from lsdata.catalog import DATASETS, Column, Dataset, Engine, Type
 
 _SQL: dict[Type, str] = {
-    "string": "string", "int32": "int", "int64": "bigint", "float64": "double", "bool": "boolean", "date": "date",
-    "timestamp": "timestamp", "list<string>": "array<string>",
-}  # fmt: skip
+    "string": "string",
+    "int32": "int",
+    "int64": "bigint",
+    "float64": "double",
+    "bool": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+    "list<string>": "array<string>",
+}
 """Names that DuckDB and Spark share."""
 
 NOTICE = "# Rendered from lsdata.catalog by `lsdata render`; do not edit.\n"

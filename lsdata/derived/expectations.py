@@ -65,9 +65,11 @@ def checks(dataset: Dataset) -> tuple[Check, ...]:
 def _checks(dataset: Dataset) -> Iterator[Check]:
     key = ", ".join(dataset.primary_key)
     yield Check(
-        name=PRIMARY_KEY, doc=f"One {dataset.grain}: ({key}) is unique.", blocking=True,
+        name=PRIMARY_KEY,
+        doc=f"One {dataset.grain}: ({key}) is unique.",
+        blocking=True,
         rule=f"count(*) OVER (PARTITION BY {key}) = 1",
-    )  # fmt: skip
+    )
     for c in dataset.columns:
         rules = [f'"{c.name}" >= {c.minimum:g}'] if c.minimum is not None else []
         rules += [f'"{c.name}" <= {c.maximum:g}'] if c.maximum is not None else []
@@ -96,7 +98,7 @@ def suite(dataset: Dataset) -> "gx.ExpectationSuite":
 
 
 def _expectations(check: Check) -> Iterator[Any]:
-    import great_expectations.expectations as gxe
+    gxe = _types()
 
     meta: dict[str, Any] = {"check": check.name}
     if check.column is None:
@@ -133,11 +135,16 @@ def validate(dataset: Dataset, frame: pl.DataFrame) -> tuple[CheckResult, ...]:
                 failing[name] = max(failing.get(name, 0), int(result.result.get("unexpected_count") or 1))
     return tuple(
         CheckResult(
-            name=c.name, passed=c.name not in failing, blocking=c.blocking, failing=failing.get(c.name, 0),
-            rows=frame.height, doc=c.doc, query=violations(dataset, c),
+            name=c.name,
+            passed=c.name not in failing,
+            blocking=c.blocking,
+            failing=failing.get(c.name, 0),
+            rows=frame.height,
+            doc=c.doc,
+            query=violations(dataset, c),
         )
         for c in found
-    )  # fmt: skip
+    )
 
 
 def violations(dataset: Dataset, check: Check) -> str:
@@ -155,6 +162,13 @@ def _holds(dataset: Dataset, check: Check) -> pl.Expr:
     return pl.sql_expr(check.rule).fill_null(value=True)
 
 
+def _types() -> Any:
+    # Great Expectations exports its expectation types at run time only, so a type checker does not see them.
+    import great_expectations.expectations as gxe
+
+    return gxe
+
+
 def _quiet() -> None:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
@@ -167,6 +181,10 @@ def _batch_definition() -> Any:
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    context = gx.get_context(mode="ephemeral")
+    context: Any = gx.get_context(mode="ephemeral")  # pyright: ignore[reportUnknownMemberType] - partly typed
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    return context.data_sources.add_pandas("staged").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
+    return (
+        context.data_sources.add_pandas("staged")
+        .add_dataframe_asset("rows")
+        .add_batch_definition_whole_dataframe("all")
+    )

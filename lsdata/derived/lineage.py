@@ -12,9 +12,7 @@ def column_sources(dataset: Dataset) -> dict[str, list[tuple[str, str]]]:
             found[column.name] = [(key, name) for key, _, name in declared]
             continue
         same = [
-            (upstream.key, column.name)
-            for upstream in dataset.upstream
-            if column.name in DATASETS[upstream.key].names
+            (upstream.key, column.name) for upstream in dataset.upstream if column.name in DATASETS[upstream.key].names
         ]
         if same:
             found[column.name] = same

@@ -44,15 +44,22 @@ def align(work: Work, fastq_manifest: pl.LazyFrame, references: pl.LazyFrame) ->
     numbers = _numbers(work.destination, sample, bases)
     aligner = ", ".join(f"{tool} {version}" for tool, version in sorted(made.tool_versions.items()))
     row = {
-        "sample_id": sample, "reference": name, "reference_sha256": fasta_sha256, "aligner": aligner,
-        "cram_version": CRAM_VERSION, **numbers,
-    }  # fmt: skip
+        "sample_id": sample,
+        "reference": name,
+        "reference_sha256": fasta_sha256,
+        "aligner": aligner,
+        "cram_version": CRAM_VERSION,
+        **numbers,
+    }
     return Outcome(
         rows=pl.DataFrame([row], schema=arrow.polars_schema(ALIGNMENTS)),
         files=(*job.outputs.values(), *measured_files(sample)),
-        notes={"align_cpu_seconds": made.cpu_seconds, "align_peak_mib": made.peak_memory_bytes / 2**20,
-               "measure_cpu_seconds": measured.cpu_seconds},
-    )  # fmt: skip
+        notes={
+            "align_cpu_seconds": made.cpu_seconds,
+            "align_peak_mib": made.peak_memory_bytes / 2**20,
+            "measure_cpu_seconds": measured.cpu_seconds,
+        },
+    )
 
 
 Lane = Mapping[str, Any]
@@ -66,11 +73,12 @@ def _lanes(files: pl.DataFrame, sequencing: Path) -> list[Lane]:
         flowcell = part["flowcell"][0] or str(run_id)
         lanes.append(
             {
-                "id": f"{flowcell}.{lane}" + (f".{chunk}" if chunk != 1 else ""), "unit": f"{flowcell}.{lane}",
+                "id": f"{flowcell}.{lane}" + (f".{chunk}" if chunk != 1 else ""),
+                "unit": f"{flowcell}.{lane}",
                 "r1": str(sequencing / str(run_id) / paths["R1"]),
                 "r2": str(sequencing / str(run_id) / paths["R2"]) if "R2" in paths else None,
             }
-        )  # fmt: skip
+        )
     return lanes
 
 
@@ -85,7 +93,7 @@ def bwa_mem(sample: str, lanes: list[Lane], header: Path, fasta: str, name: str,
     carries no path of the machine. `-K` makes the result independent of the number of threads, `-Y` soft-clips
     supplementary alignments, as the functional equivalence specification asks (doi:10.1038/s41467-018-06159-4).
     """
-    links = "\n".join(f"mkdir l{i}; for f in {{inputs.r{i}}}; do ln -s \"$f\" l{i}/; done" for i in range(len(lanes)))
+    links = "\n".join(f'mkdir l{i}; for f in {{inputs.r{i}}}; do ln -s "$f" l{i}/; done' for i in range(len(lanes)))
     calls = "\n".join(
         f"  align -R {{parameters.g{i}}} {shlex.quote(name)}.fa l{i}/*" + (" | grep -v '^@'" if i else "")
         for i in range(len(lanes))
@@ -100,7 +108,8 @@ align() {{ bwa mem -Y -K 10000000 -t {{cores}} -v 2 -H header.txt "$@"; }}
 {calls}
 }} | samtools fixmate -m -u - - \\
   | samtools sort -u -@ {{cores}} -T sorting - \\
-  | samtools markdup -f {{outputs.markdup}} --reference {shlex.quote(name)}.fa -O cram,version={CRAM_VERSION} - {{outputs.cram}}
+  | samtools markdup -f {{outputs.markdup}} --reference {shlex.quote(name)}.fa -O cram,version={CRAM_VERSION} - \\
+      {{outputs.cram}}
 samtools reheader --no-PG --in-place --command "sed 's#UR:[^[:space:]]*/#UR:#'" {{outputs.cram}}
 samtools index {{outputs.cram}} {{outputs.crai}}
 """
@@ -116,8 +125,10 @@ samtools index {{outputs.cram}} {{outputs.crai}}
         outputs={"cram": f"{sample}.cram", "crai": f"{sample}.cram.crai", "markdup": f"{sample}.markdup.txt"},
         parameters={f"g{i}": _read_group(sample, lane).replace("\t", "\\t") for i, lane in enumerate(lanes)},
         tools=tools.BWA | tools.SAMTOOLS,
-        cores=cores, memory_mib=8_000, minutes=60,
-    )  # fmt: skip
+        cores=cores,
+        memory_mib=8_000,
+        minutes=60,
+    )
 
 
 def _not_here(aligner: str, what: str) -> "Callable[..., Job]":
@@ -164,8 +175,10 @@ samtools coverage --reference {parameters.reference}.fa {parameters.sample}.cram
         outputs=dict(zip(("stats", "flagstat", "coverage", "header"), measured_files(sample), strict=True)),
         parameters={"sample": sample, "reference": name},
         tools=tools.SAMTOOLS,
-        cores=cores, memory_mib=2_000, minutes=15,
-    )  # fmt: skip
+        cores=cores,
+        memory_mib=2_000,
+        minutes=15,
+    )
 
 
 def _expect_reference(header: Path, genomes: pl.DataFrame, name: str) -> None:
@@ -182,10 +195,12 @@ def _expect_reference(header: Path, genomes: pl.DataFrame, name: str) -> None:
             written.add((told["SN"], told.get("M5", "")))
     if written != registered:
         raise InvalidInput(
-            f"reference {name}", code="reference_differs",
+            f"reference {name}",
+            code="reference_differs",
             found=f"{len(written - registered)} contigs in the CRAM that are not the registered ones",
-            allowed="contigs with the registered MD5", do="Register the reference again.",
-        )  # fmt: skip
+            allowed="contigs with the registered MD5",
+            do="Register the reference again.",
+        )
 
 
 def _numbers(folder: Path, sample: str, bases: int) -> dict[str, float | int | None]:
@@ -246,17 +261,26 @@ samtools bedcov --reference {inputs.reference} -d 20 {inputs.targets} {inputs.cr
         },
         outputs={"depth": "depth.tsv"},
         tools=tools.SAMTOOLS,
-        cores=1, memory_mib=1_000, minutes=10,
-    )  # fmt: skip
+        cores=1,
+        memory_mib=1_000,
+        minutes=10,
+    )
     work.run(job)
     depth = pl.read_csv(
-        work.destination / "depth.tsv", separator="\t", has_header=False,
+        work.destination / "depth.tsv",
+        separator="\t",
+        has_header=False,
         new_columns=["chrom", "start", "end", "target", "bases", "covered"],
         schema_overrides={"column_1": pl.String, "column_4": pl.String},
-    )  # fmt: skip
+    )
     length = pl.col("end") - pl.col("start")
     rows = depth.select(
-        pl.lit(sample).alias("sample_id"), "chrom", "start", "end", "target",
-        (pl.col("bases") / length).alias("coverage_mean_x"), (pl.col("covered") / length).alias("coverage_20x_fraction"),
-    ).unique(subset=["chrom", "start", "end"], keep="first", maintain_order=True)  # fmt: skip
+        pl.lit(sample).alias("sample_id"),
+        "chrom",
+        "start",
+        "end",
+        "target",
+        (pl.col("bases") / length).alias("coverage_mean_x"),
+        (pl.col("covered") / length).alias("coverage_20x_fraction"),
+    ).unique(subset=["chrom", "start", "end"], keep="first", maintain_order=True)
     return Outcome(rows=rows.select(TARGET_COVERAGE.names))

@@ -12,14 +12,30 @@ from lsdata.genomics import tools, vcf
 from lsdata.lake.work import Outcome, Work
 
 SEVERITY: dict[str, str] = {
-    "transcript_ablation": "HIGH", "splice_acceptor": "HIGH", "splice_donor": "HIGH", "stop_gained": "HIGH",
-    "frameshift": "HIGH", "stop_lost": "HIGH", "start_lost": "HIGH", "feature_elongation": "HIGH",
-    "inframe_insertion": "MODERATE", "inframe_deletion": "MODERATE", "inframe_altering": "MODERATE",
-    "missense": "MODERATE", "protein_altering": "MODERATE",
-    "splice_region": "LOW", "stop_retained": "LOW", "start_retained": "LOW", "synonymous": "LOW",
-    "coding_sequence": "MODIFIER", "5_prime_utr": "MODIFIER", "3_prime_utr": "MODIFIER", "non_coding": "MODIFIER",
-    "intron": "MODIFIER", "intergenic": "MODIFIER",
-}  # fmt: skip
+    "transcript_ablation": "HIGH",
+    "splice_acceptor": "HIGH",
+    "splice_donor": "HIGH",
+    "stop_gained": "HIGH",
+    "frameshift": "HIGH",
+    "stop_lost": "HIGH",
+    "start_lost": "HIGH",
+    "feature_elongation": "HIGH",
+    "inframe_insertion": "MODERATE",
+    "inframe_deletion": "MODERATE",
+    "inframe_altering": "MODERATE",
+    "missense": "MODERATE",
+    "protein_altering": "MODERATE",
+    "splice_region": "LOW",
+    "stop_retained": "LOW",
+    "start_retained": "LOW",
+    "synonymous": "LOW",
+    "coding_sequence": "MODIFIER",
+    "5_prime_utr": "MODIFIER",
+    "3_prime_utr": "MODIFIER",
+    "non_coding": "MODIFIER",
+    "intron": "MODIFIER",
+    "intergenic": "MODIFIER",
+}
 """bcftools csq terms, most severe first, with the impact Ensembl VEP gives the Sequence Ontology term.
 
 Source: Ensembl, "Calculated variant consequences"; term names: bcftools csq (Danecek & McCarthy 2017,
@@ -50,7 +66,7 @@ def variants(
         for role in ("genes", "clinvar", "known_sites")
     }
     return Outcome(
-        rows=rows.select(VARIANTS.names).cast(dict(arrow.polars_schema(VARIANTS))),
+        rows=arrow.typed(VARIANTS, rows),
         files=tuple(job.outputs.values()),
         notes=notes,
     )
@@ -66,9 +82,7 @@ def _annotate(work: Work, cohort: str, name: str, roles: dict[str, str]) -> Job:
     if "genes" in roles:
         inputs["genes"] = str(work.file(ANNOTATION_SOURCES.key, name, roles["genes"]))
         # Unphased genotypes are taken as they stand (`--phase a`), as bcftools csq's manual does for unphased calls.
-        csq = (
-            " | bcftools csq --no-version --phase a --fasta-ref {inputs.reference} --gff-annot {inputs.genes} --ncsq 64 -"
-        )
+        csq = " | bcftools csq --no-version --phase a --ncsq 64 --fasta-ref {inputs.reference} --gff-annot {inputs.genes} -"
     return Job(
         name="annotate",
         image=tools.IMAGE,
@@ -81,8 +95,10 @@ def _annotate(work: Work, cohort: str, name: str, roles: dict[str, str]) -> Job:
         inputs=inputs,
         outputs={"vcf": "annotated.vcf.gz", "tbi": "annotated.vcf.gz.tbi"},
         tools=tools.BCFTOOLS | tools.TABIX,
-        cores=1, memory_mib=4_000, minutes=30,
-    )  # fmt: skip
+        cores=1,
+        memory_mib=4_000,
+        minutes=30,
+    )
 
 
 def _consequences(frame: pl.DataFrame) -> list[pl.Series]:
@@ -151,4 +167,3 @@ def _looked_up(rows: pl.DataFrame, work: Work, name: str, roles: dict[str, str])
 
 _SIGNIFICANCE = ("CLNSIG", "CLINICAL_SIGNIFICANCE")
 """ClinVar's own name, and that of the older flattened release."""
-

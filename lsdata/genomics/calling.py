@@ -14,7 +14,7 @@ from lsdata.lake.work import Outcome, Work
 _JVM_MIB = 3_000
 
 CALLERS = ("gatk",)
-"""Callers by the name of `LSDATA_CALLER`. DeepVariant needs a container runtime and is refused when it is configured."""
+"""Callers by the name of `LSDATA_CALLER`."""
 
 
 def gvcf(work: Work, alignments: pl.LazyFrame, references: pl.LazyFrame) -> Outcome:
@@ -25,9 +25,11 @@ def gvcf(work: Work, alignments: pl.LazyFrame, references: pl.LazyFrame) -> Outc
     """
     if work.settings.caller not in CALLERS:
         raise SettingError(
-            "LSDATA_CALLER", found=repr(work.settings.caller), allowed=", ".join(CALLERS),
+            "LSDATA_CALLER",
+            found=repr(work.settings.caller),
+            allowed=", ".join(CALLERS),
             do="Unset it; DeepVariant needs its container image, which the local runner cannot start.",
-        )  # fmt: skip
+        )
     sample = work.partition
     name = alignments.select("reference").collect().item()
     _, bases = reference.facts(references.collect(), name)
@@ -46,12 +48,16 @@ bcftools view --no-version -i 'N_ALT > 1' {outputs.gvcf} | bcftools stats --fast
             "reference": tools.fasta(str(work.file(REFERENCES.key, name, f"{name}.fa")), name),
         },
         outputs={
-            "gvcf": f"{sample}.g.vcf.gz", "tbi": f"{sample}.g.vcf.gz.tbi", "stats": f"{sample}.bcftools_stats.txt",
+            "gvcf": f"{sample}.g.vcf.gz",
+            "tbi": f"{sample}.g.vcf.gz.tbi",
+            "stats": f"{sample}.bcftools_stats.txt",
         },
         parameters={"java": tools.java(_JVM_MIB, bases)},
         tools=tools.GATK | tools.BCFTOOLS,
-        cores=work.settings.cores, memory_mib=_JVM_MIB + 1_000, minutes=240,
-    )  # fmt: skip
+        cores=work.settings.cores,
+        memory_mib=_JVM_MIB + 1_000,
+        minutes=240,
+    )
     made = work.run(job)
     stats = work.destination / f"{sample}.bcftools_stats.txt"
     # The command line it starts with has paths of the machine; MultiQC takes the sample's name from this line.
@@ -59,13 +65,18 @@ bcftools view --no-version -i 'N_ALT > 1' {outputs.gvcf} | bcftools stats --fast
     stats.write_text("\n".join(told).replace("<STDIN>", sample) + "\n")
     variants, blocks = _records(work.destination / f"{sample}.g.vcf.gz")
     row = {
-        "sample_id": sample, "reference": name, "caller": f"GATK HaplotypeCaller {made.tool_versions['gatk']}",
-        "variant_records": variants, "reference_blocks": blocks, "gvcf_sha256": made.outputs["gvcf"].sha256,
-    }  # fmt: skip
+        "sample_id": sample,
+        "reference": name,
+        "caller": f"GATK HaplotypeCaller {made.tool_versions['gatk']}",
+        "variant_records": variants,
+        "reference_blocks": blocks,
+        "gvcf_sha256": made.outputs["gvcf"].sha256,
+    }
     return Outcome(
-        rows=pl.DataFrame([row], schema=arrow.polars_schema(GVCFS)), files=tuple(job.outputs.values()),
+        rows=pl.DataFrame([row], schema=arrow.polars_schema(GVCFS)),
+        files=tuple(job.outputs.values()),
         notes={"cpu_seconds": made.cpu_seconds, "peak_mib": made.peak_memory_bytes / 2**20},
-    )  # fmt: skip
+    )
 
 
 def _records(path: Path) -> tuple[int, int]:
@@ -134,15 +145,20 @@ def joint_calls(
     called = gvcfs.sort("sample_id").collect()
     if called.is_empty():
         raise MissingData(
-            f"{JOINT_CALLS.key} [{cohort}]", found="no gVCF of any member", allowed="at least one",
+            f"{JOINT_CALLS.key} [{cohort}]",
+            found="no gVCF of any member",
+            allowed="at least one",
             do=f"Materialize {GVCFS.key} for the members.",
-        )  # fmt: skip
+        )
     names = called["reference"].unique().to_list()
     if len(names) > 1:
         raise InvalidInput(
-            f"cohort {cohort}", code="references_differ", found=f"members on {', '.join(sorted(names))}",
-            allowed="one reference per cohort", do="Realign, or split the cohort.",
-        )  # fmt: skip
+            f"cohort {cohort}",
+            code="references_differ",
+            found=f"members on {', '.join(sorted(names))}",
+            allowed="one reference per cohort",
+            do="Realign, or split the cohort.",
+        )
     name: str = names[0]
     genome = references.filter(pl.col("reference") == name).collect()
     bases = int(genome["length_bp"].sum())
@@ -170,9 +186,10 @@ def joint_calls(
         pl.lit(passing, pl.Int64).alias("records_pass"),
     )
     return Outcome(
-        rows=rows.select(JOINT_CALLS.names), files=tuple(job.outputs.values()),
+        rows=rows.select(JOINT_CALLS.names),
+        files=tuple(job.outputs.values()),
         notes={"samples": float(len(now)), "filtering": f"{method}: {why}", "cpu_seconds": made.cpu_seconds},
-    )  # fmt: skip
+    )
 
 
 def _imported(work: Work, cohort: str, reference_name: str) -> dict[str, str]:
@@ -224,7 +241,7 @@ def _genotype(
         f"genotype {i} "
         + " ".join(f"-L {{parameters.contig{position}}}" for position, (c, _) in enumerate(contigs) if c in group)
         + " &\npids+=($!)\n"
-        + ("if ((${#pids[@]} >= {cores})); then wait \"${pids[0]}\"; pids=(\"${pids[@]:1}\"); fi\n")
+        + ('if ((${#pids[@]} >= {cores})); then wait "${pids[0]}"; pids=("${pids[@]:1}"); fi\n')
         for i, group in enumerate(groups)
     )
     command = f"""
@@ -235,8 +252,8 @@ gatk --java-options {{parameters.java}} GenomicsDBImport --sample-name-map sampl
   --batch-size 50 --reader-threads 1 --tmp-dir . --add-output-vcf-command-line false --verbosity WARNING
 genotype() {{
   local shard=$1; shift
-  gatk --java-options {{parameters.java}} GenotypeGVCFs -R {{inputs.reference}} -V gendb://db -O shard$shard.vcf.gz "$@" \\
-    --tmp-dir . --add-output-vcf-command-line false --verbosity WARNING
+  gatk --java-options {{parameters.java}} GenotypeGVCFs -R {{inputs.reference}} -V gendb://db "$@" \\
+    -O shard$shard.vcf.gz    --tmp-dir . --add-output-vcf-command-line false --verbosity WARNING
 }}
 pids=()
 {calls}
@@ -269,8 +286,10 @@ tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf {{outputs.wor
             **{f"rule{i}": r for i, (_, r) in enumerate(HARD_FILTERS)},
         },
         tools=tools.GATK | tools.BCFTOOLS | tools.TABIX,
-        cores=work.settings.cores, memory_mib=_JVM_MIB * work.settings.cores + 1_000, minutes=240,
-    )  # fmt: skip
+        cores=work.settings.cores,
+        memory_mib=_JVM_MIB * work.settings.cores + 1_000,
+        minutes=240,
+    )
 
 
 def _passing(path: Path) -> tuple[int, int]:
@@ -281,4 +300,3 @@ def _passing(path: Path) -> tuple[int, int]:
         records += 1
         passing += record.FILTER is None  # pyright: ignore[reportUnknownMemberType] - cyvcf2: None is PASS
     return records, passing
-

@@ -64,9 +64,15 @@ def _scores(lake: Lake) -> Iterable[tuple[str, ...]]:
         called = lake.file(JOINT_CALLS.key, cohort, "joint.vcf.gz")
         for s in simulation.score(truth, called, fasta):
             yield (
-                cohort, s.sample, s.kind, str(s.true), str(s.called), _ratio(s.recall), _ratio(s.precision),
+                cohort,
+                s.sample,
+                s.kind,
+                str(s.true),
+                str(s.called),
+                _ratio(s.recall),
+                _ratio(s.precision),
                 _ratio(s.genotype_recall),
-            )  # fmt: skip
+            )
 
 
 def _ratio(value: float | None) -> str:

@@ -44,11 +44,17 @@ def sequencing_runs(work: Work) -> Outcome:
             about = [f for f in listing.files if "/" not in f.path and f.size <= _METADATA_BYTES]
             rejects.append(
                 Reject(
-                    name=run.run_id, code=run.code or "", where=f"sequencing/{run.run_id}", found=run.reason,
-                    allowed="a run folder as the instrument writes it", do="Correct the folder; it is looked at again.",
-                    files=tuple(folder / f.path for f in about if not f.path.lower().endswith((".gz", ".fastq", ".fq"))),
+                    name=run.run_id,
+                    code=run.code or "",
+                    where=f"sequencing/{run.run_id}",
+                    found=run.reason,
+                    allowed="a run folder as the instrument writes it",
+                    do="Correct the folder; it is looked at again.",
+                    files=tuple(
+                        folder / f.path for f in about if not f.path.lower().endswith((".gz", ".fastq", ".fq"))
+                    ),
                 )
-            )  # fmt: skip
+            )
         work.log(f"{run.run_id}: {run.state}. {run.reason}")
     return Outcome(rows=pl.DataFrame(rows, schema=arrow.polars_schema(SEQUENCING_RUNS)), rejects=tuple(rejects))
 
@@ -68,33 +74,52 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
     run = runs.assess(listing, lambda path: (folder / path).read_bytes())
     if run.sheet is None or run.state != "ready":
         raise InvalidInput(
-            f"sequencing/{run_id}", code=run.code or run.state, found=run.reason, allowed="a run that is ready",
+            f"sequencing/{run_id}",
+            code=run.code or run.state,
+            found=run.reason,
+            allowed="a run that is ready",
             do="Wait until it is complete, or correct it.",
-        )  # fmt: skip
+        )
     assigned = runs.fastqs(listing, run.sheet)
     delivered, problems = runs.delivered_md5s(listing, lambda path: (folder / path).read_bytes())
     faults: dict[str, list[tuple[str | None, InvalidInput]]] = defaultdict(list)
     rejects = [
         Reject(
-            name=path, code=code, where=f"sequencing/{run_id}/{path}", found=reason,
-            allowed="FASTQs named for a sample of the sheet", do="Correct the sheet or the file's name.",
+            name=path,
+            code=code,
+            where=f"sequencing/{run_id}/{path}",
+            found=reason,
+            allowed="FASTQs named for a sample of the sheet",
+            do="Correct the sheet or the file's name.",
             files=(folder / path,),
         )
         for path, code, reason in assigned.unassigned
-    ]  # fmt: skip
+    ]
     rejects += [
         Reject(
-            name=f"{p.path} line {p.line}", code="md5_not_understood", where=f"sequencing/{run_id}/{p.path}",
-            found=p.reason, allowed="md5sum lines of delivered files", do="Correct the checksum file.",
+            name=f"{p.path} line {p.line}",
+            code="md5_not_understood",
+            where=f"sequencing/{run_id}/{p.path}",
+            found=p.reason,
+            allowed="md5sum lines of delivered files",
+            do="Correct the checksum file.",
             files=(folder / p.path,),
         )
         for p in problems
-    ]  # fmt: skip
+    ]
     for sample in run.sheet.duplicates:
-        faults[sample].append((None, _fault(
-            f"sequencing/{run_id}/SampleSheet.csv", "duplicate_sample_id", f"{sample} twice in a lane",
-            "one row per sample and lane", "Correct the sheet.",
-        )))  # fmt: skip
+        faults[sample].append(
+            (
+                None,
+                _fault(
+                    f"sequencing/{run_id}/SampleSheet.csv",
+                    "duplicate_sample_id",
+                    f"{sample} twice in a lane",
+                    "one row per sample and lane",
+                    "Correct the sheet.",
+                ),
+            )
+        )
     rows: list[dict[str, Any]] = []
     for done, lane in enumerate(assigned.pairs, 1):
         stats = {path: _read(folder, path, delivered, faults[lane.sample_id]) for path in (lane.r1, lane.r2) if path}
@@ -102,13 +127,21 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
         agree = _mates_agree(stats, lane, faults[lane.sample_id])
         rows += [
             {
-                "run_id": run_id, "sample_id": lane.sample_id, "lane": lane.lane, "read": read, "chunk": lane.chunk,
-                "path": path, **{k: told[k] for k in told if k in FASTQ_MANIFEST.names}, "mates_agree": agree,
-                "md5_delivered": path in delivered, "flowcell": run.flowcell, "reference": run.reference,
+                "run_id": run_id,
+                "sample_id": lane.sample_id,
+                "lane": lane.lane,
+                "read": read,
+                "chunk": lane.chunk,
+                "path": path,
+                **{k: told[k] for k in told if k in FASTQ_MANIFEST.names},
+                "mates_agree": agree,
+                "md5_delivered": path in delivered,
+                "flowcell": run.flowcell,
+                "reference": run.reference,
             }
             for read, path in (("R1", lane.r1), ("R2", lane.r2))
             if path and (told := stats[path])
-        ]  # fmt: skip
+        ]
     paths = {s: [p for x in assigned.pairs if x.sample_id == s for p in (x.r1, x.r2) if p] for s in faults}
     for sample, found in faults.items():
         rejects += _refused(run_id, sample, found, paths[sample], folder)
@@ -142,9 +175,18 @@ def _read(
         faults.append((path, error))
         return None
     if path in delivered and delivered[path].lower() != stats.md5:
-        faults.append((path, _fault(
-            path, "md5_differs", f"MD5 {stats.md5}", f"MD5 {delivered[path]} as delivered", "Copy the file again.",
-        )))  # fmt: skip
+        faults.append(
+            (
+                path,
+                _fault(
+                    path,
+                    "md5_differs",
+                    f"MD5 {stats.md5}",
+                    f"MD5 {delivered[path]} as delivered",
+                    "Copy the file again.",
+                ),
+            )
+        )
     if not stats.reads:
         faults.append((path, _fault(path, "fastq_empty", "no reads", "at least one read", "Deliver it again.")))
     return stats
@@ -157,15 +199,31 @@ def _mates_agree(
     if lane.r2 is None or r1 is None or r2 is None:
         return None
     if r1.reads != r2.reads:
-        faults.append((lane.r2, _fault(
-            lane.r2, "mates_unequal", f"{r2.reads} reads, {r1.reads} in {lane.r1}", "equal numbers of reads",
-            "Deliver both files again.",
-        )))  # fmt: skip
+        faults.append(
+            (
+                lane.r2,
+                _fault(
+                    lane.r2,
+                    "mates_unequal",
+                    f"{r2.reads} reads, {r1.reads} in {lane.r1}",
+                    "equal numbers of reads",
+                    "Deliver both files again.",
+                ),
+            )
+        )
     elif r1.names_digest != r2.names_digest:
-        faults.append((lane.r2, _fault(
-            lane.r2, "mate_names_differ", f"read names other than those of {lane.r1}", "the same names in order",
-            "Deliver both files again, unsorted.",
-        )))  # fmt: skip
+        faults.append(
+            (
+                lane.r2,
+                _fault(
+                    lane.r2,
+                    "mate_names_differ",
+                    f"read names other than those of {lane.r1}",
+                    "the same names in order",
+                    "Deliver both files again, unsorted.",
+                ),
+            )
+        )
     return r1.reads == r2.reads and r1.names_digest == r2.names_digest
 
 
@@ -174,9 +232,12 @@ def _refused(
 ) -> Iterator[Reject]:
     for path, error in faults:
         told = _fault(
-            f"sequencing/{run_id}/{path or 'SampleSheet.csv'}", error.code, error.found, error.allowed,
+            f"sequencing/{run_id}/{path or 'SampleSheet.csv'}",
+            error.code,
+            error.found,
+            error.allowed,
             f"{error.do} Sample {sample} of this run waits until then ({len(paths)} files).",
-        )  # fmt: skip
+        )
         kept = [folder / path] if path else []
         yield Reject.of(told, f"{sample} {path or error.code}", kept)
 
@@ -207,9 +268,12 @@ def _table(work: Work, dataset: Dataset, plain: Sequence[str]) -> Outcome:
     required = [c.name for c in dataset.columns if not c.nullable]
     if missing := [name for name in required if name not in header]:
         raise InvalidInput(
-            path.name, code="columns_missing", found=f"no column {', '.join(missing)}",
-            allowed=", ".join(dataset.names), do="Correct the header.",
-        )  # fmt: skip
+            path.name,
+            code="columns_missing",
+            found=f"no column {', '.join(missing)}",
+            allowed=", ".join(dataset.names),
+            do="Correct the header.",
+        )
     reader.fieldnames = header
     rows: dict[tuple[str, ...], dict[str, str | None]] = {}
     bad: list[tuple[int, str]] = []
@@ -223,17 +287,27 @@ def _table(work: Work, dataset: Dataset, plain: Sequence[str]) -> Outcome:
             bad.append((reader.line_num, fault))
         else:
             rows[key] = told
-    rejects = [
-        Reject(
-            name=path.name, code="rows_refused", where=path.name,
-            found="; ".join(f"line {n}: {fault}" for n, fault in bad[:100]) + (f"; {len(bad)} in all" if len(bad) > 100 else ""),
-            allowed=f"{', '.join(required)} filled, {PLAIN_NAME_RULE}", do="Correct these lines.", files=(path,),
-        )
-    ] if bad else []  # fmt: skip
+    rejects = (
+        [
+            Reject(
+                name=path.name,
+                code="rows_refused",
+                where=path.name,
+                found="; ".join(f"line {n}: {fault}" for n, fault in bad[:100])
+                + (f"; {len(bad)} in all" if len(bad) > 100 else ""),
+                allowed=f"{', '.join(required)} filled, {PLAIN_NAME_RULE}",
+                do="Correct these lines.",
+                files=(path,),
+            )
+        ]
+        if bad
+        else []
+    )
     return Outcome(
         rows=pl.DataFrame(list(rows.values()), schema=arrow.polars_schema(dataset)),
-        landed={path.name: hashlib.sha256(data).hexdigest()}, rejects=tuple(rejects),
-    )  # fmt: skip
+        landed={path.name: hashlib.sha256(data).hexdigest()},
+        rejects=tuple(rejects),
+    )
 
 
 def _row_fault(columns: Sequence[Column], row: Mapping[str, str | None], plain: Sequence[str]) -> str | None:

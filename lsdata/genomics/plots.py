@@ -2,15 +2,15 @@
 
 import base64
 import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import polars as pl
 
 from lsdata.lake.lake import Lake
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+Axes = Any
+"""matplotlib's own, which its stubs type only in part."""
 
 _WIDTH, _HEIGHT = 6.4, 3.2
 _MOST_BARS = 60
@@ -22,13 +22,13 @@ class Markdown(str):
     __slots__ = ()
 
 
-def _figure(draw: Any, title: str, x: str, y: str) -> Markdown:
+def _figure(draw: Callable[[Axes], Any], title: str, x: str, y: str) -> Markdown:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    figure: Any = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
     axes = figure.add_subplot()
     draw(axes)
     axes.set(title=title, xlabel=x, ylabel=y)
@@ -38,9 +38,11 @@ def _figure(draw: Any, title: str, x: str, y: str) -> Markdown:
     return Markdown(f"![{title}](data:image/png;base64,{base64.b64encode(png.getvalue()).decode()})")
 
 
-def _bars(axes: "Axes", names: list[str], values: list[float]) -> None:
+def _bars(axes: Axes, names: list[str], values: list[float]) -> None:
     axes.bar(range(len(names)), values, color="#3b6ea5")
-    axes.set_xticks(range(len(names)), names, rotation=45 if len(names) > 6 else 0, ha="right" if len(names) > 6 else "center")
+    axes.set_xticks(
+        range(len(names)), names, rotation=45 if len(names) > 6 else 0, ha="right" if len(names) > 6 else "center"
+    )
 
 
 def run_states(lake: Lake, rows: pl.DataFrame, partition: str) -> Mapping[str, Any]:
@@ -79,9 +81,11 @@ def frequency_spectrum(lake: Lake, rows: pl.DataFrame, partition: str) -> Mappin
     return {
         "af_plot": _figure(
             lambda a: a.hist(af, bins=20, range=(0, 1), color="#3b6ea5", edgecolor="white"),
-            f"Allele frequencies, {partition}", "AF", "alleles",
+            f"Allele frequencies, {partition}",
+            "AF",
+            "alleles",
         )
-    }  # fmt: skip
+    }
 
 
 def titv(lake: Lake, rows: pl.DataFrame, partition: str) -> Mapping[str, Any]:
@@ -92,7 +96,7 @@ def titv(lake: Lake, rows: pl.DataFrame, partition: str) -> Mapping[str, Any]:
         return {}
     names, ratios = known["sample_id"].to_list(), known["titv"].to_list()
 
-    def draw(axes: "Axes") -> None:
+    def draw(axes: Axes) -> None:
         _bars(axes, names, ratios)
         axes.axhline(2.05, color="#b04a3a", linestyle="--", linewidth=1, label="genome-wide, about 2.05")
         axes.legend(frameon=False)

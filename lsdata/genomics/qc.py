@@ -50,8 +50,10 @@ def fastq_qc(work: Work, fastq_manifest: pl.LazyFrame) -> Outcome:
         },
         parameters={"title": run_id, **{f"n{i}": name for i, name in enumerate(names.values())}},
         tools=tools.FASTQC | tools.MULTIQC,
-        cores=work.settings.cores, memory_mib=1_500, minutes=30,
-    )  # fmt: skip
+        cores=work.settings.cores,
+        memory_mib=1_500,
+        minutes=30,
+    )
     work.run(job)
     rows: list[dict[str, Any]] = []
     for path, sample in files.iter_rows():
@@ -120,7 +122,9 @@ def run_reports(
         image=tools.IMAGE,
         command="\n".join(
             [
-                "mkdir in", "all=({inputs.files})", 'for f in "${all[@]}"; do ln -s "$f" in/; done',
+                "mkdir in",
+                "all=({inputs.files})",
+                'for f in "${all[@]}"; do ln -s "$f" in/; done',
                 *_multiqc("{outputs.report}", "in", "{parameters.title}"),
             ]
         ),
@@ -128,8 +132,10 @@ def run_reports(
         outputs={"report": "multiqc_report.html"},
         parameters={"title": run_id},
         tools=tools.MULTIQC,
-        cores=1, memory_mib=2_000, minutes=10,
-    )  # fmt: skip
+        cores=1,
+        memory_mib=2_000,
+        minutes=10,
+    )
     work.run(job)
     rows = [
         {"run_id": run_id, "sample_id": s, "fastqc": s in checked, "alignment": s in aligned, "calls": s in called}
@@ -149,17 +155,31 @@ def sample_metrics(
         pl.col("max_len").max().alias("read_length_max"),
     )
     parts = [
-        _long(reads, "fastq_", "fastq pass", {"reads": "count", "bases": "count", "q30_fraction": "fraction",
-                                             "gc_fraction": "fraction", "read_length_max": "bp"}),
+        _long(
+            reads,
+            "fastq_",
+            "fastq pass",
+            {
+                "reads": "count",
+                "bases": "count",
+                "q30_fraction": "fraction",
+                "gc_fraction": "fraction",
+                "read_length_max": "bp",
+            },
+        ),
         _long(alignments, "", "samtools", {c.name: c.unit or "" for c in ALIGNMENTS.columns if c.unit}),
         _long(gvcfs, "", "gatk", {c.name: c.unit or "" for c in GVCFS.columns if c.unit}),
         target_coverage.select(
-            "sample_id", pl.lit("coverage_mean").alias("metric"), pl.concat_str(
+            "sample_id",
+            pl.lit("coverage_mean").alias("metric"),
+            pl.concat_str(
                 pl.col("target"), pl.lit(" "), pl.col("chrom"), pl.lit(":"), pl.col("start"), pl.lit("-"), pl.col("end")
-            ).alias("scope"), pl.col("coverage_mean_x").alias("value"), pl.lit("x").alias("unit"),
+            ).alias("scope"),
+            pl.col("coverage_mean_x").alias("value"),
+            pl.lit("x").alias("unit"),
             pl.lit("samtools").alias("tool"),
         ),
-    ]  # fmt: skip
+    ]
     return pl.concat(parts).select(SAMPLE_METRICS.names)
 
 

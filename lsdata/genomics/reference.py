@@ -29,32 +29,44 @@ def register(work: Work) -> Outcome:
         name="index_reference",
         image=tools.IMAGE,
         command=(
-            "case {inputs.fasta} in *.gz) gzip -dc {inputs.fasta} > {outputs.fasta};; *) cat {inputs.fasta} > {outputs.fasta};; esac\n"
+            "case {inputs.fasta} in *.gz) unpack='gzip -dc';; *) unpack=cat;; esac\n"
+            "$unpack {inputs.fasta} > {outputs.fasta}\n"
             "samtools faidx {outputs.fasta}\n"
             "samtools dict --uri {outputs.fasta} -o {outputs.dict} {outputs.fasta}\n"
             "bwa index {outputs.fasta}\n"
         ),
         inputs={"fasta": str(delivered)},
         outputs={
-            "fasta": f"{name}.fa", "fai": f"{name}.fa.fai", "dict": f"{name}.dict",
+            "fasta": f"{name}.fa",
+            "fai": f"{name}.fa.fai",
+            "dict": f"{name}.dict",
             **{e: f"{name}.fa.{e}" for e in tools.BWA_INDEX},
         },
         tools=tools.BWA | tools.SAMTOOLS,
-        cores=1, memory_mib=6_000, minutes=90,
-    )  # fmt: skip
+        cores=1,
+        memory_mib=6_000,
+        minutes=90,
+    )
     try:
         made = work.run(job)
     except JobFailed as error:
         raise InvalidInput(
-            f"reference/{name}/{delivered.name}", code="reference_not_usable", found=error.found,
+            f"reference/{name}/{delivered.name}",
+            code="reference_not_usable",
+            found=error.found,
             allowed="a FASTA, plain, gzipped or bgzipped, that samtools and bwa can index",
             do=f"Deliver it again. {error.do}",
-        ) from error  # fmt: skip
+        ) from error
     rows = [
-        {"reference": name, "contig": told["SN"], "length_bp": int(told["LN"]), "md5": told["M5"],
-         "fasta_sha256": made.outputs["fasta"].sha256}
+        {
+            "reference": name,
+            "contig": told["SN"],
+            "length_bp": int(told["LN"]),
+            "md5": told["M5"],
+            "fasta_sha256": made.outputs["fasta"].sha256,
+        }
         for told in _dictionary(work.destination / f"{name}.dict")
-    ]  # fmt: skip
+    ]
     return Outcome(
         rows=pl.DataFrame(rows, schema=arrow.polars_schema(REFERENCES)),
         files=tuple(job.outputs.values()),
@@ -69,9 +81,12 @@ def _delivered(work: Work, name: str) -> Path:
             if path.name == wanted:
                 return path
     raise InvalidInput(
-        f"reference/{name}", code="reference_missing", found=f"no {name}.fa or {name}.fa.gz",
-        allowed="a folder with a FASTA of its own name", do="Name the FASTA like its folder.",
-    )  # fmt: skip
+        f"reference/{name}",
+        code="reference_missing",
+        found=f"no {name}.fa or {name}.fa.gz",
+        allowed="a folder with a FASTA of its own name",
+        do="Name the FASTA like its folder.",
+    )
 
 
 def _dictionary(path: Path) -> Iterator[dict[str, str]]:
@@ -95,17 +110,22 @@ def chosen(references: pl.DataFrame, named: list[str], default: str | None) -> s
     registered = references["reference"].unique().sort().to_list()
     if len(set(named)) > 1:
         raise InvalidInput(
-            "run.yaml", code="references_differ", found=f"runs of one sample name {', '.join(sorted(set(named)))}",
-            allowed="one reference per sample", do="Correct run.yaml of one of the runs.",
-        )  # fmt: skip
+            "run.yaml",
+            code="references_differ",
+            found=f"runs of one sample name {', '.join(sorted(set(named)))}",
+            allowed="one reference per sample",
+            do="Correct run.yaml of one of the runs.",
+        )
     wanted = named[0] if named else default
     if wanted is None and len(registered) == 1:
         return registered[0]
     if wanted is None or wanted not in registered:
         raise SettingError(
-            "LSDATA_REFERENCE", found=wanted or f"not set, and {len(registered)} references are registered",
-            allowed=", ".join(registered), do="Set it, or name a reference in run.yaml of the run.",
-        )  # fmt: skip
+            "LSDATA_REFERENCE",
+            found=wanted or f"not set, and {len(registered)} references are registered",
+            allowed=", ".join(registered),
+            do="Set it, or name a reference in run.yaml of the run.",
+        )
     return wanted
 
 
@@ -114,9 +134,11 @@ def facts(references: pl.DataFrame, name: str) -> tuple[str, int]:
     rows = references.filter(pl.col("reference") == name)
     if rows.is_empty():
         raise MissingData(
-            f"{REFERENCES.key} [{name}]", found="not registered", allowed="a folder in landing/reference",
+            f"{REFERENCES.key} [{name}]",
+            found="not registered",
+            allowed="a folder in landing/reference",
             do="Deliver the reference.",
-        )  # fmt: skip
+        )
     return rows["fasta_sha256"][0], int(rows["length_bp"].sum())
 
 
@@ -155,17 +177,25 @@ def register_annotation(work: Work, references: pl.LazyFrame) -> Outcome:
             continue
         files += made
         rows.append(
-            {"reference": name, "role": role, "file": made[0], "records": records, "records_off_reference": off,
-             "delivered_sha256": landed[where]}
-        )  # fmt: skip
+            {
+                "reference": name,
+                "role": role,
+                "file": made[0],
+                "records": records,
+                "records_off_reference": off,
+                "delivered_sha256": landed[where],
+            }
+        )
     return Outcome(
         rows=pl.DataFrame(rows, schema=arrow.polars_schema(ANNOTATION_SOURCES)),
-        files=tuple(files), landed=landed, rejects=tuple(rejects),
-    )  # fmt: skip
+        files=tuple(files),
+        landed=landed,
+        rejects=tuple(rejects),
+    )
 
 
 def _sites(work: Work, path: Path, fasta: Path, reference: str, role: str) -> tuple[list[str], int, int]:
-    """A VCF on the contigs of the reference (`chr` added or removed where that is what differs), split, left-aligned."""
+    """A VCF on the contigs of the reference (`chr` added or removed where only that differs), split, left-aligned."""
     job = Job(
         name=f"register_{role}",
         image=tools.IMAGE,
@@ -194,8 +224,10 @@ cp off.txt {outputs.off}
         inputs={"vcf": str(path), "fasta": tools.fasta(str(fasta), reference)},
         outputs={"vcf": f"{role}.vcf.gz", "tbi": f"{role}.vcf.gz.tbi", "off": f"{role}.off.txt"},
         tools=tools.BCFTOOLS,
-        cores=1, memory_mib=2_000, minutes=10,
-    )  # fmt: skip
+        cores=1,
+        memory_mib=2_000,
+        minutes=10,
+    )
     work.run(job)
     off = work.destination / f"{role}.off.txt"
     dropped = int(off.read_text())
@@ -219,18 +251,26 @@ def _targets(work: Work, path: Path, contigs: list[str]) -> tuple[list[str], int
         fields = line.rstrip().split("\t")
         if len(fields) < 3 or not (fields[1].isdigit() and fields[2].isdigit() and int(fields[1]) < int(fields[2])):
             raise InvalidInput(
-                f"{path.name} line {number}", code="targets_not_bed", found="not chrom, start, end",
-                allowed="BED: tab-separated, 0-based start < end", do="Correct the line.",
-            )  # fmt: skip
+                f"{path.name} line {number}",
+                code="targets_not_bed",
+                found="not chrom, start, end",
+                allowed="BED: tab-separated, 0-based start < end",
+                do="Correct the line.",
+            )
         if fields[0] in contigs:
-            kept.append("\t".join([*fields[:3], fields[3] if len(fields) > 3 else f"{fields[0]}:{fields[1]}-{fields[2]}"]))
+            kept.append(
+                "\t".join([*fields[:3], fields[3] if len(fields) > 3 else f"{fields[0]}:{fields[1]}-{fields[2]}"])
+            )
         else:
             off += 1
     if not kept:
         raise InvalidInput(
-            path.name, code="targets_off_reference", found="no target on the reference",
-            allowed=f"contigs {', '.join(contigs[:10])}", do="Deliver targets of this reference.",
-        )  # fmt: skip
+            path.name,
+            code="targets_off_reference",
+            found="no target on the reference",
+            allowed=f"contigs {', '.join(contigs[:10])}",
+            do="Deliver targets of this reference.",
+        )
     order = {c: i for i, c in enumerate(contigs)}
     kept.sort(key=lambda t: (order[t.split("\t")[0]], int(t.split("\t")[1]), int(t.split("\t")[2])))
     (work.destination / "targets.bed").write_text("\n".join(kept) + "\n")
@@ -240,44 +280,56 @@ def _targets(work: Work, path: Path, contigs: list[str]) -> tuple[list[str], int
 # -- gene models -------------------------------------------------------------------------------------------------------
 
 _PARTS = {
-    "exon": "exon", "CDS": "CDS", "five_prime_UTR": "five_prime_UTR", "three_prime_UTR": "three_prime_UTR",
-    "five_prime_utr": "five_prime_UTR", "three_prime_utr": "three_prime_UTR", "stop_codon": "stop_codon",
-}  # fmt: skip
+    "exon": "exon",
+    "CDS": "CDS",
+    "five_prime_UTR": "five_prime_UTR",
+    "three_prime_UTR": "three_prime_UTR",
+    "five_prime_utr": "five_prime_UTR",
+    "three_prime_utr": "three_prime_UTR",
+    "stop_codon": "stop_codon",
+}
 _TRANSCRIPTS = re.compile(r"transcript|.*RNA|.*_gene_segment|pseudogenic_transcript")
 _GENES = re.compile(r".*gene")
 
 
 def _genes(work: Work, path: Path, contigs: list[str]) -> tuple[list[str], int, int]:
     """A GFF3 or GTF as the Ensembl GFF3 that bcftools csq reads: ID=gene:, ID=transcript:, Parent=, biotype=."""
-    opened = gzip.open(path, "rt", errors="replace") if path.name.endswith(".gz") else path.open(errors="replace")
-    with opened as lines:
+    with gzip.open(path, "rt", errors="replace") if path.name.endswith(".gz") else path.open(errors="replace") as lines:
         try:
             text, records, off = ensembl_gff3(lines, contigs)
         except (EOFError, gzip.BadGzipFile) as error:
             raise InvalidInput(
-                path.name, code="genes_not_usable", found=f"gzip that cannot be read ({type(error).__name__})",
-                allowed="a whole file", do="Deliver it again.",
-            ) from error  # fmt: skip
+                path.name,
+                code="genes_not_usable",
+                found=f"gzip that cannot be read ({type(error).__name__})",
+                allowed="a whole file",
+                do="Deliver it again.",
+            ) from error
     if not records:
         raise InvalidInput(
-            path.name, code="genes_off_reference", found=f"no transcript on the reference ({off} records elsewhere)",
+            path.name,
+            code="genes_off_reference",
+            found=f"no transcript on the reference ({off} records elsewhere)",
             allowed=f"GFF3 or GTF with genes, transcripts and CDS on contigs {', '.join(contigs[:10])}",
             do="Deliver the gene model of this reference.",
-        )  # fmt: skip
+        )
     plain = work.staging.rows / "genes.gff3"
     plain.write_text(text)
     job = Job(
         name="register_genes",
         image=tools.IMAGE,
         command=(
-            "(grep '^#' {inputs.gff} || true; grep -v '^#' {inputs.gff} | sort -s -k1,1 -k4,4n) | bgzip > {outputs.gff}\n"
+            "(grep '^#' {inputs.gff} || true; grep -v '^#' {inputs.gff} | sort -s -k1,1 -k4,4n) "
+            "| bgzip > {outputs.gff}\n"
             "tabix -p gff {outputs.gff}"
         ),
         inputs={"gff": Input(str(plain))},
         outputs={"gff": "genes.gff3.gz", "tbi": "genes.gff3.gz.tbi"},
         tools=tools.TABIX,
-        cores=1, memory_mib=1_000, minutes=5,
-    )  # fmt: skip
+        cores=1,
+        memory_mib=1_000,
+        minutes=5,
+    )
     work.run(job)
     return list(job.outputs.values()), records, off
 
@@ -324,9 +376,11 @@ def ensembl_gff3(lines: Iterator[str] | object, contigs: list[str]) -> tuple[str
                 ident = _bare(about["transcript_id"], "transcript")
             owner = _bare(about.get("Parent", ""), "gene") or gene
             transcripts[ident] = _gff(
-                place, "transcript", ".",
+                place,
+                "transcript",
+                ".",
                 f"ID=transcript:{ident};Parent=gene:{owner};biotype={_biotype(about, 'transcript')}",
-            )  # fmt: skip
+            )
     whole = [t for t in transcripts.values() if t]
     body = [*genes.values(), *whole, *parts] if whole else []
     return "\n".join(["##gff-version 3", *body]) + "\n", len(body), off

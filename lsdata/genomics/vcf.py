@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -18,10 +18,10 @@ BATCH = 4_096
 """Records held as Python objects at a time."""
 
 
-def _open(path: Path, *, gts012: bool = False) -> Any:
+def _open(path: Path) -> Any:
     from cyvcf2 import VCF  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - it has none
 
-    return VCF(str(path), gts012=gts012, lazy=False)
+    return cast("Any", VCF(str(path)))
 
 
 def _filter(record: Any) -> str | None:
@@ -31,9 +31,17 @@ def _filter(record: Any) -> str | None:
 
 
 _INFO: Mapping[str, str] = {
-    "ac": "AC", "an": "AN", "info_dp": "DP", "qd": "QD", "fs": "FS", "sor": "SOR", "mq": "MQ",
-    "mq_rank_sum": "MQRankSum", "read_pos_rank_sum": "ReadPosRankSum", "bcsq": "BCSQ",
-}  # fmt: skip
+    "ac": "AC",
+    "an": "AN",
+    "info_dp": "DP",
+    "qd": "QD",
+    "fs": "FS",
+    "sor": "SOR",
+    "mq": "MQ",
+    "mq_rank_sum": "MQRankSum",
+    "read_pos_rank_sum": "ReadPosRankSum",
+    "bcsq": "BCSQ",
+}
 _INTEGERS = ("ac", "an", "info_dp")
 
 
@@ -52,9 +60,11 @@ def read_sites(path: Path) -> pl.DataFrame:
             value = record.INFO.get(tag)
             columns[name].append(value[0] if isinstance(value, tuple) else value)
     types: dict[str, Any] = {
-        "pos": pl.Int64, "qual": pl.Float64, "bcsq": pl.String,
+        "pos": pl.Int64,
+        "qual": pl.Float64,
+        "bcsq": pl.String,
         **{n: pl.Int64 if n in _INTEGERS else pl.Float64 for n in _INFO if n != "bcsq"},
-    }  # fmt: skip
+    }
     return pl.DataFrame(columns, schema_overrides={**dict.fromkeys(columns, pl.String), **types})
 
 
@@ -98,7 +108,7 @@ def genotypes(work: Work, variants: pl.LazyFrame, joint_calls: pl.LazyFrame) -> 
     rows = pl.concat(frames) if frames else arrow.empty(GENOTYPES).drop("cohort_id", "gt_site")
     split = pl.concat([site_genotypes(joint), pl.DataFrame(schema=dict.fromkeys(_SITE_KEY, pl.String))], how="diagonal")
     rows = rows.join(split, on=["site", "sample_id"], how="left").with_columns(pl.lit(cohort).alias("cohort_id"))
-    return Outcome(rows=rows.select(GENOTYPES.names).cast(dict(arrow.polars_schema(GENOTYPES))))
+    return Outcome(rows=arrow.typed(GENOTYPES, rows))
 
 
 _SITE_KEY = ("site", "sample_id", "gt_site")
@@ -125,16 +135,19 @@ def read_genotypes(path: Path) -> Iterator[pl.DataFrame]:
     n = len(samples)
     if not n:
         return
-    records = iter(reader)
+    records: Iterator[Any] = iter(reader)
     while batch := list(islice(records, BATCH)):
         size = len(batch)
         row = pl.DataFrame(
             {
-                "chrom": [r.CHROM for r in batch], "pos": [r.POS for r in batch], "ref": [r.REF for r in batch],
-                "alt": [",".join(r.ALT) for r in batch], "site": [site(r) for r in batch],
+                "chrom": [r.CHROM for r in batch],
+                "pos": [r.POS for r in batch],
+                "ref": [r.REF for r in batch],
+                "alt": [",".join(r.ALT) for r in batch],
+                "site": [site(r) for r in batch],
             },
             schema_overrides={"pos": pl.Int64},
-        )  # fmt: skip
+        )
         repeated = pl.Series(np.repeat(np.arange(size), n))
         ad = _numbers(batch, "AD", n, 2)
         yield row.select(pl.all().gather(repeated)).with_columns(

@@ -2,8 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import polars as pl
+
+
+class Digest(Protocol):
+    """A hash that takes bytes."""
+
+    def update(self, data: bytes, /) -> None: ...
 
 
 def rows_sha256(frame: pl.DataFrame, key: Sequence[str]) -> str:
@@ -24,7 +31,7 @@ def rows_sha256(frame: pl.DataFrame, key: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _update(digest: "hashlib._Hash", series: pl.Series) -> None:
+def _update(digest: "Digest", series: pl.Series) -> None:
     if series.null_count():
         digest.update(series.is_null().cast(pl.UInt8).to_numpy().tobytes())
     if isinstance(series.dtype, pl.List):

@@ -75,9 +75,12 @@ class Inputs:
             if not landed and not dataset.upstream:
                 missing.append(", ".join(place.pattern for place in dataset.landing))
         return Resolved(
-            inputs=tuple(inputs), landed=landed, fingerprint=combined_sha256(hashes), missing=tuple(missing),
+            inputs=tuple(inputs),
+            landed=landed,
+            fingerprint=combined_sha256(hashes),
+            missing=tuple(missing),
             members=members,
-        )  # fmt: skip
+        )
 
     def _upstream(
         self, dataset: Dataset, upstream: Upstream, partition: str, members: dict[str, tuple[str, ...]]

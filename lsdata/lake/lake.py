@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -163,9 +163,11 @@ class Lake:
         missing = [f"{n} is missing" for n in dataset.names if n not in frame.collect_schema()]
         if missing:
             raise SchemaMismatch(
-                key, found="; ".join(missing), allowed="the declared columns",
+                key,
+                found="; ".join(missing),
+                allowed="the declared columns",
                 do="Publish it again with the code of today.",
-            )  # fmt: skip
+            )
         frame = frame.select(dataset.names)
         if partitions is not None and dataset.partition:
             frame = frame.filter(pl.col(dataset.partition.name).is_in(list(partitions)))
@@ -178,9 +180,11 @@ class Lake:
         mapping = table.metadata().configuration.get("delta.columnMapping.mode", "none")
         if mapping != "none":
             raise UnsupportedTable(
-                key, found=f"column mapping mode {mapping}", allowed="tables without column mapping",
+                key,
+                found=f"column mapping mode {mapping}",
+                allowed="tables without column mapping",
                 do="Rewrite it with delta.columnMapping.mode = none; read as it is, every value would be null.",
-            )  # fmt: skip
+            )
         return table
 
     def file(self, key: str, partition: str, name: str) -> Path:
@@ -192,9 +196,11 @@ class Lake:
         path = self.folder(key, partition) / name
         if not path.exists():
             raise MissingData(
-                f"{key} [{partition}]", found=f"no file {name}", allowed="a published partition",
+                f"{key} [{partition}]",
+                found=f"no file {name}",
+                allowed="a published partition",
                 do=f"Materialize {key} for {partition} first.",
-            )  # fmt: skip
+            )
         return path
 
     def folder(self, key: str, partition: str = "") -> Path:
@@ -204,7 +210,7 @@ class Lake:
     # -- publishing ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def staging(self, key: str) -> Iterator[Staging]:
+    def staging(self, key: str) -> Generator[Staging]:
         """A staging place, gone afterwards unless rows were refused or the process died."""
         token = f"{key.replace('/', '.')}-{uuid.uuid4().hex}"
         rows, files = self.root / "_staging" / token, self.files_root / "_staging" / token
@@ -248,16 +254,18 @@ class Lake:
             strangers = frame.select(pl.col(column).unique()).filter(~pl.col(column).is_in(list(made)))
             if strangers.height:
                 raise SchemaMismatch(
-                    dataset.key, found=f"rows of {strangers.height} partitions that are not being made",
-                    allowed=f"{column} of the partitions of this run", do="Filter the rows in the function.",
-                )  # fmt: skip
+                    dataset.key,
+                    found=f"rows of {strangers.height} partitions that are not being made",
+                    allowed=f"{column} of the partitions of this run",
+                    do="Filter the rows in the function.",
+                )
         frame = frame.sort([column, *dataset.primary_key] if column else list(dataset.primary_key))
         reached("stage")
         results, refused = _checked(dataset, frame, list(made), column, validate)
         if refused:
             frame.write_ipc(staging.rows / "rows.arrow")
-            told = {"dataset": dataset.key, "refused": {p: list(names) for p, names in refused.items()}}
-            (staging.rows / "refused.json").write_text(json.dumps(told, indent=2))
+            why = {"dataset": dataset.key, "refused": {p: list(names) for p, names in refused.items()}}
+            (staging.rows / "refused.json").write_text(json.dumps(why, indent=2))
         good = {p: m for p, m in made.items() if p not in refused}
         staged = str(staging.rows) if refused else None
         if not good:
@@ -268,7 +276,7 @@ class Lake:
         hashes = _partition_hashes(dataset, frame, list(good), column)
         files = {p: _file_hashes(staging.folder(p), m.files) for p, m in good.items() if m.files}
         act = act if act.git_commit else replace(act, git_commit=code_version())
-        told = {
+        told: dict[str, dict[str, Any]] = {
             p: {
                 "rows": n,
                 "sha256": combined_sha256({"rows": sha256, **files[p]}) if p in files else sha256,
@@ -284,9 +292,12 @@ class Lake:
             self._journal(staging, dataset, frame, files, entry, act)
         version = self._complete(dataset, frame, list(good), files, entry, act, staging)
         return Published(
-            version=version, rows={p: t["rows"] for p, t in told.items()}, refused=refused, results=results,
+            version=version,
+            rows={p: t["rows"] for p, t in told.items()},
+            refused=refused,
+            results=results,
             staged=staged,
-        )  # fmt: skip
+        )
 
     def _complete(
         self,
@@ -323,9 +334,11 @@ class Lake:
         """Files and table cannot change in one commit: what is about to be done is written down first."""
         frame.write_ipc(staging.rows / "publish.arrow")
         told = {
-            "dataset": dataset.key, "files": files, "entry": entry.to_line().decode(),
+            "dataset": dataset.key,
+            "files": files,
+            "entry": entry.to_line().decode(),
             "act": {"operator": act.operator, "reason": act.reason, "run_id": act.run_id, "git_commit": act.git_commit},
-        }  # fmt: skip
+        }
         temporary = staging.rows / "journal.tmp"
         with temporary.open("w") as stream:
             json.dump(told, stream)
@@ -347,15 +360,18 @@ class Lake:
     def _index(self, dataset: Dataset, files: Mapping[str, Mapping[str, str]], entry: Entry, act: Act) -> None:
         rows = [
             {
-                "dataset": dataset.key, "partition": partition,
+                "dataset": dataset.key,
+                "partition": partition,
                 "uri": str((self.folder(dataset.key, partition) / name).relative_to(self.files_root)),
-                "format": _format(dataset, name), "sha256": sha256, "run_id": act.run_id,
+                "format": _format(dataset, name),
+                "sha256": sha256,
+                "run_id": act.run_id,
                 "bytes": (self.folder(dataset.key, partition) / name).stat().st_size,
                 "published_at": datetime.fromisoformat(entry.at),
             }
             for partition, hashes in files.items()
             for name, sha256 in hashes.items()
-        ]  # fmt: skip
+        ]
         frame = pl.DataFrame(rows, schema=arrow.polars_schema(FILE_INDEX)).sort(FILE_INDEX.primary_key)
         detail = {"run_id": act.run_id, "git_commit": act.git_commit, "files": {r["uri"]: r["sha256"] for r in rows}}
         about = _entry(act, FILE_INDEX.key, rows_sha256(frame, FILE_INDEX.primary_key), detail)
@@ -401,9 +417,11 @@ class Lake:
                     reached("recorded")
                     return version
         raise PublishConflict(
-            dataset.key, found=f"{_ATTEMPTS} attempts lost to other writers", allowed="a commit of its own",
+            dataset.key,
+            found=f"{_ATTEMPTS} attempts lost to other writers",
+            allowed="a commit of its own",
             do="Run it again when the other runs are done.",
-        )  # fmt: skip
+        )
 
     def _record_commits(self, key: str, entry_id: str | None = None) -> int | None:
         """Give every commit that has no ledger entry its own; the version that carries `entry_id`. Under `_turn`."""
@@ -429,9 +447,11 @@ class Lake:
         known = self._state.versions.get(key, -1)
         if known >= 0 and not self._has(key, known):
             raise LedgerTampered(
-                key, found=f"no version {known}, which the ledger has recorded", allowed="tables that only grow",
+                key,
+                found=f"no version {known}, which the ledger has recorded",
+                allowed="tables that only grow",
                 do="Restore the table, or give it up with `lsdata drop`.",
-            )  # fmt: skip
+            )
 
     def _unrecorded(self, key: str) -> list[tuple[int, Entry | None]]:
         """Commits newer than the ledger's newest entry about a table; None where a commit is not this library's."""
@@ -445,7 +465,7 @@ class Lake:
         return found
 
     @contextmanager
-    def _turn(self, key: str) -> Iterator[None]:
+    def _turn(self, key: str) -> Generator[None]:
         """One writer of a table at a time on this machine; others on other machines meet in the Delta commit."""
         locks = self.settings.home / "locks"
         locks.mkdir(parents=True, exist_ok=True)
@@ -493,9 +513,9 @@ class Lake:
             if (folder / "journal.json").exists():
                 told = json.loads((folder / "journal.json").read_text())
                 dataset, entry = DATASETS[told["dataset"]], Entry.from_line(told["entry"].encode())
-                frame = pl.read_ipc(folder / "publish.arrow", memory_map=False)
+                frame = pl.read_ipc(folder / "publish.arrow")
                 files, act = told["files"], Act(**told["act"])
-                partitions = list(entry.detail["partitions"])
+                partitions = list(cast("dict[str, Any]", entry.detail["partitions"]))
                 self._complete(dataset, frame, partitions, files, entry, act, staging)
                 yield f"{dataset.key} {', '.join(partitions)}: published"
             if not (folder / "refused.json").exists():
@@ -564,7 +584,9 @@ def _recovered(key: str, version: int, told: Entry | None) -> Entry:
         return replace(told, old_version=old, new_version=version)
     act = Act(operator="unknown", reason="commit found that was not made by lsdata")
     entry = replace(_entry(act, key, None, {}), action="foreign_commit")
-    return replace(entry, id=uuid.uuid5(uuid.NAMESPACE_URL, f"{key}@{version}").hex, old_version=old, new_version=version)
+    return replace(
+        entry, id=uuid.uuid5(uuid.NAMESPACE_URL, f"{key}@{version}").hex, old_version=old, new_version=version
+    )
 
 
 def _checked(
@@ -602,9 +624,12 @@ def _file_hashes(folder: Path, names: Sequence[str]) -> dict[str, str]:
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise InvalidInput(
-                name, code="no_such_file", found="not a file in the staging folder", allowed="files that were made",
+                name,
+                code="no_such_file",
+                found="not a file in the staging folder",
+                allowed="files that were made",
                 do="Name only what the job has put there.",
-            )  # fmt: skip
+            )
         with path.open("rb") as stream:
             hashes[name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return hashes

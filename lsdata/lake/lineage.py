@@ -136,4 +136,4 @@ def _line(node: Node) -> str:
     where = (f"{node.key} [{node.name}]" if node.name else node.key) + f" version {node.version}"
     if (told := node.publication) is None:
         return where + (f" {sha256}" if node.sha256 else "") + ": not in the lake any more"
-    return f"{where}, {told.rows:,} rows, {sha256}, {told.at[:19].replace('T', ' ')} UTC by {told.actor}"
+    return f"{where}, {told.rows:,} row{'s' * (told.rows != 1)}, {sha256}, {told.at[:19].replace('T', ' ')} UTC by {told.actor}"

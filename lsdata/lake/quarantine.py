@@ -36,9 +36,14 @@ class Reject:
     def of(cls, error: InvalidInput, name: str, files: Iterable[Path] = ()) -> "Reject":
         """The reject that an error describes."""
         return cls(
-            name=name, code=error.code, where=error.where, found=error.found, allowed=error.allowed, do=error.do,
+            name=name,
+            code=error.code,
+            where=error.where,
+            found=error.found,
+            allowed=error.allowed,
+            do=error.do,
             files=tuple(files),
-        )  # fmt: skip
+        )
 
 
 class Quarantine:

@@ -190,9 +190,7 @@ class Site:
         return _templates().get_template(template).render(values)
 
     def _home(self, path: str) -> str:
-        domains: dict[str, list[Dataset]] = {}
-        for dataset in DATASETS.values():
-            domains.setdefault(dataset.domain, []).append(dataset)
+        domains = {name: [d for d in DATASETS.values() if d.domain == name] for name in _domains()}
         entries = self.entries(max(self.size - 10, 0), 10)
         return self._render("home.html", path, domains=domains, entries=entries, rejects=self.rejects())
 
@@ -213,15 +211,15 @@ class Site:
         """The dataset between what it is made from and what is made from it."""
         up = _parents(dataset)
         down = _downstream().get(dataset.key, ())
-        boxes = [_box(i, focus=i == dataset.key) for i in dict.fromkeys([*up, dataset.key, *down])]
+        boxes = [_box(i, dataset.domain, focus=i == dataset.key) for i in dict.fromkeys([*up, dataset.key, *down])]
         return draw(boxes, [*((u, dataset.key) for u in up), *((dataset.key, d) for d in down)])
 
     def _graph(self, path: str) -> str:
         drawings: dict[str, Drawing] = {}
-        for domain in dict.fromkeys(d.domain for d in DATASETS.values()):
+        for domain in _domains():
             edges = [(up, d.key) for d in DATASETS.values() if d.domain == domain for up in _parents(d)]
             inside = [d.key for d in DATASETS.values() if d.domain == domain]
-            drawings[domain] = draw([_box(i) for i in dict.fromkeys([*(s for s, _ in edges), *inside])], edges)
+            drawings[domain] = draw([_box(i, domain) for i in dict.fromkeys([*(s for s, _ in edges), *inside])], edges)
         return self._render("lineage.html", path, drawings=drawings)
 
     def _column(self, path: str, key: str, name: str) -> str | None:
@@ -427,6 +425,12 @@ def _partitioned(key: str) -> bool:
 # -- lineage ------------------------------------------------------------------------------------------------------
 
 
+def _domains() -> list[str]:
+    """The domains in the order they are declared, the platform's own last."""
+    own = FILE_INDEX.domain
+    return [*dict.fromkeys(d.domain for d in DATASETS.values() if d.domain != own), own]
+
+
 def _zone(path: str) -> str:
     """The first word of a landing pattern or path: a node of the graph, and a heading of the landing page."""
     return path.split("/")[0]
@@ -471,8 +475,8 @@ def _turned(pairs: Iterable[tuple[str, Any]]) -> Mapping[str, tuple[Any, ...]]:
     return {source: tuple(targets) for source, targets in found.items()}
 
 
-def _box(item: str, *, focus: bool = False) -> Box:
-    """The box of a landing zone, a dataset or a column."""
+def _box(item: str, domain: str = "", *, focus: bool = False) -> Box:
+    """The box of a landing zone, a column, or a dataset; the domain it is drawn in needs no mention."""
     if item.startswith(LANDING):
         zone = item.removeprefix(f"{LANDING}:")
         return Box(id=item, label=zone, above=LANDING, kind=LANDING, href=f"landing.html#{quote(zone)}", focus=focus)
@@ -483,9 +487,11 @@ def _box(item: str, *, focus: bool = False) -> Box:
             id=item, label=name, above=f"{dataset.layer} · {dataset.name}", kind=str(dataset.layer),
             href=column_path(key, name), title=dataset.column(name).doc, focus=focus,
         )  # fmt: skip
+    layer = str(dataset.layer)
+    above = layer if domain == dataset.domain else f"{layer} · {dataset.domain}" if domain else f"all of {layer}"
     return Box(
-        id=item, label=dataset.name, above=f"{dataset.layer} · {dataset.domain}", kind=str(dataset.layer),
-        href=dataset_path(key), title=dataset.doc, focus=focus,
+        id=item, label=dataset.name, above=above, kind=layer if domain else f"{layer} whole", href=dataset_path(key),
+        title=dataset.doc, focus=focus,
     )  # fmt: skip
 
 

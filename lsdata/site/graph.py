@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-_HEIGHT, _LANE, _GAP, _BETWEEN, _MARGIN = 44.0, 4.0, 14.0, 56.0, 8.0  # px
-_CHARACTER = 7.3  # px, of the label's font
+_HEIGHT, _LANE, _GAP, _BETWEEN, _MARGIN = 44.0, 4.0, 14.0, 48.0, 8.0  # px
+_CHARACTER = 8.3  # px, of the label in the widest of the fonts it may be set in
 _SWEEPS = 12
 
 
@@ -97,7 +97,7 @@ def draw(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> Drawing:
 
 
 def _width(box: Box) -> float:
-    return max(len(box.label), 0.86 * len(box.above)) * _CHARACTER + 26
+    return max(len(box.label), 0.8 * len(box.above)) * _CHARACTER + 24
 
 
 def _layers(ids: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, int]:

@@ -17,8 +17,12 @@ _LIVE = ("index.html", "quarantine.html")
 
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json", "css": "text/css", "js": "text/javascript"}
 _OWN = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'"
-_REPORT = "sandbox allow-scripts allow-downloads allow-popups"
-"""A report runs its own scripts, but apart from the site: it can neither read other pages nor act on them."""
+_REPORT = (
+    "default-src 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'none'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+"""A report runs the scripts it brings along; it loads nothing and sends nothing. No origin of its own ('sandbox'):
+MultiQC needs local storage."""
 
 
 def serve(lake: Lake, port: int, host: str = "127.0.0.1") -> None:

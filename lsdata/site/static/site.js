@@ -45,6 +45,9 @@ for (const svg of document.querySelectorAll(".graph svg")) {
     for (const event of ["mouseleave", "blur"]) box.addEventListener(event, () => svg.classList.remove("tracing"));
   }
   const frame = svg.parentElement;
+  const room = (frame.clientWidth - 20) / svg.viewBox.baseVal.width;
+  if (room < 1 && room > 0.8) svg.setAttribute("width", frame.clientWidth - 20); // small enough to show all of it
+  if (room < 1 && room > 0.8) svg.removeAttribute("height");
   const focus = svg.querySelector(".focus rect");
   if (focus) frame.scrollLeft = focus.getBBox().x + focus.getBBox().width / 2 - frame.clientWidth / 2;
 }
@@ -100,10 +103,13 @@ for (const button of document.querySelectorAll("button.all")) {
     const output = button.nextElementSibling;
     const buttons = [...document.querySelectorAll("button.verify")];
     let good = 0;
-    for (const one of buttons) {
-      good += await verify(one);
-      output.textContent = `${good} of ${buttons.length} ok`;
-    }
+    await Promise.all(
+      buttons.map(async (one) => {
+        const ok = await verify(one);
+        good += ok;
+        output.textContent = `${good} of ${buttons.length} ok`;
+      }),
+    );
     output.className = good === buttons.length ? "good" : "bad";
   });
 }

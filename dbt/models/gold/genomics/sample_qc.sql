@@ -69,6 +69,8 @@ pairs as (
         on j.cohort_id = i.cohort_id and j.chrom = i.chrom and j.pos = i.pos and j.ref = i.ref and j.alt = i.alt
         and j.site = i.site and j.sample_id <> i.sample_id
     group by i.cohort_id, i.sample_id, j.sample_id
+    -- On fewer sites the estimate is noise.
+    having count(*) >= 200
 ),
 ranked as (
     select
