@@ -82,7 +82,7 @@ def _annotate(work: Work, cohort: str, name: str, roles: dict[str, str]) -> Job:
     if "genes" in roles:
         inputs["genes"] = str(work.file(ANNOTATION_SOURCES.key, name, roles["genes"]))
         # Unphased genotypes are taken as they stand (`--phase a`), as bcftools csq's manual does for unphased calls.
-        csq = " | bcftools csq --no-version --phase a --ncsq 64 --fasta-ref {inputs.reference} --gff-annot {inputs.genes} -"
+        csq = " | bcftools csq --no-version --phase a --ncsq 64 -f {inputs.reference} --gff-annot {inputs.genes} -"
     return Job(
         name="annotate",
         image=tools.IMAGE,

@@ -253,7 +253,7 @@ gatk --java-options {{parameters.java}} GenomicsDBImport --sample-name-map sampl
 genotype() {{
   local shard=$1; shift
   gatk --java-options {{parameters.java}} GenotypeGVCFs -R {{inputs.reference}} -V gendb://db "$@" \\
-    -O shard$shard.vcf.gz    --tmp-dir . --add-output-vcf-command-line false --verbosity WARNING
+    -O shard$shard.vcf.gz --tmp-dir . --add-output-vcf-command-line false --verbosity WARNING
 }}
 pids=()
 {calls}
