@@ -27,7 +27,7 @@ def key(dataset: Dataset) -> dg.AssetKey:
 
 def asset_spec(dataset: Dataset) -> dg.AssetSpec:
     """Deps, kinds, group, owner, tags, columns with tags, column lineage and partitions of a dataset."""
-    kinds = {"deltalake", *dataset.kinds, *({dataset.engine} if dataset.engine is not Engine.TOOL else ())}
+    kinds = {"deltalake", *dataset.kinds, *({str(dataset.engine)} if dataset.engine is not Engine.TOOL else ())}
     if dataset.engine is Engine.DBT:
         kinds.add("duckdb")
     return dg.AssetSpec(
@@ -38,10 +38,11 @@ def asset_spec(dataset: Dataset) -> dg.AssetSpec:
         owners=[f"team:{dataset.owner}"],
         kinds=kinds if len(kinds) <= 3 else {"deltalake", *sorted(kinds - {"deltalake"})[:2]},
         tags={
-            "layer": dataset.layer,
-            "sensitivity": dataset.sensitivity,
-            "gxp": dataset.gxp,
-            "residency": dataset.residency,
+            # Dagster serializes plain strings only.
+            "layer": str(dataset.layer),
+            "sensitivity": str(dataset.sensitivity),
+            "gxp": str(dataset.gxp),
+            "residency": str(dataset.residency),
             "retention_years": str(dataset.retention.years),
         },
         metadata={
@@ -75,7 +76,7 @@ def _column(column: Column) -> dg.TableColumn:
         type=column.type,
         description=f"{column.doc}{unit}",
         constraints=dg.TableColumnConstraints(nullable=column.nullable),
-        tags={"phi": column.phi} if column.phi is not Phi.NONE else {},
+        tags={"phi": str(column.phi)} if column.phi is not Phi.NONE else {},
     )
 
 

@@ -1,5 +1,6 @@
 """`make dev`: the Dagster UI with its daemon, and the auditor's site on the next port, over one home."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from lsdata.dagster_home import ensure
 from lsdata.settings import Settings
+
+_GRACE_SECONDS = 15
 
 
 def main(port: int) -> int:
@@ -20,18 +23,19 @@ def main(port: int) -> int:
         [str(beside / "lsdata"), "serve", "--port", str(port + 1)],
     ]
     print(f"Dagster UI: http://127.0.0.1:{port}  auditor's site: http://127.0.0.1:{port + 1}", flush=True)
-    running = [subprocess.Popen(command, env=os.environ) for command in commands]
-    # A stop of this process stops both, however it is asked.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
+    # Each command has a process group: Dagster's own children are stopped with it.
+    running = [subprocess.Popen(command, env=os.environ, start_new_session=True) for command in commands]
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    with contextlib.suppress(KeyboardInterrupt):
         os.wait()
-    except KeyboardInterrupt:
-        pass
-    finally:
+    for sent in (signal.SIGINT, signal.SIGKILL):
         for process in running:
-            process.terminate()
-        for process in running:
-            process.wait(timeout=30)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sent)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            for process in running:
+                process.wait(timeout=_GRACE_SECONDS)
+            break
     return 0
 
 

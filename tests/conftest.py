@@ -3,8 +3,10 @@
 import hashlib
 import random
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -36,16 +38,17 @@ def make_frame(dataset: Dataset, n: int, partition: str | None = None, seed: int
         partition: the value of the partition column; each row has its own without it.
         unlike: name of one expectation that all rows violate instead.
     """
-    found, size, draw, numbers = arrow.empty(dataset), 8 * n + 64, random.Random(f"{dataset.key} {seed}"), count(1)
-    cut = dataset.partition.name if dataset.partition and partition is not None else None
-    few = all(name == cut or dataset.column(name).codelist for name in dataset.primary_key)
+    draw, numbers, found = random.Random(f"{dataset.key} {seed}"), count(1), arrow.empty(dataset)
     rules = [pl.sql_expr(e.rule).fill_null(value=True) for e in dataset.expectations if e.name != unlike]
     rules += [~pl.sql_expr(e.rule).fill_null(value=True) for e in dataset.expectations if e.name == unlike]
-    for _ in range(100):
-        index = [next(numbers) for _ in range(size)]
+    cut = dataset.partition.name if dataset.partition and partition is not None else None
+    few = all(name == cut or dataset.column(name).codelist for name in dataset.primary_key)
+    for _ in range(100 + n):
+        # Drawn in pieces of one size, so that the first rows are the same however many are wanted.
+        index = [next(numbers) for _ in range(128)]
         made = {c.name: [_value(dataset, c, i, draw) for i in index] for c in dataset.columns}
         if cut:
-            made[cut] = [partition] * size
+            made[cut] = [partition] * len(index)
         more = pl.DataFrame(made, schema=arrow.polars_schema(dataset)).filter(*rules)
         found = pl.concat([found, more]).unique(dataset.primary_key, keep="first", maintain_order=True).head(n)
         if found.height == n or (few and found.height):
@@ -168,7 +171,8 @@ class Graph:
         """Drop a file into the landing zone."""
         place = self.lake.settings.path("landing") / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text)
+        if not place.exists() or place.read_text() != text:
+            place.write_text(text)
 
     def deliver(self) -> None:
         """Land what `runs` and `cohorts` say."""
@@ -241,7 +245,24 @@ class Graph:
 
 @pytest.fixture
 def graph(lake: Lake) -> Graph:
-    """A small family that has landed: one run of two samples, one cohort of both, one reference."""
+    """What has landed: one run of two samples, one cohort of both, one reference."""
     found = Graph(lake, runs={"run1": ["A", "B"]}, cohorts={"fam": ["A", "B"]})
     found.deliver()
     return found
+
+
+@pytest.fixture(scope="session")
+def _settled(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    home = tmp_path_factory.mktemp("settled")
+    runs, cohorts = {"run1": ["A", "B"], "run2": ["C"]}, {"fam": ["A", "B"], "solo": ["C"]}
+    found = Graph(Lake(Settings(home=home)), runs=runs, cohorts=cohorts)
+    found.deliver()
+    found.settle()
+    return found
+
+
+@pytest.fixture
+def settled(_settled: Graph, settings: Settings) -> Graph:
+    """A copy of a graph in which two runs and two cohorts are made to the end; nothing is due."""
+    shutil.copytree(_settled.lake.settings.home, settings.home)
+    return replace(deepcopy(replace(_settled, lake=None)), lake=Lake(settings))

@@ -6,12 +6,14 @@ polars to a boolean column, which Great Expectations then expects to hold. That 
 types and no undeclared nulls is not a check: `lsdata.derived.arrow.conform` refuses it before.
 """
 
+import importlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -90,15 +92,13 @@ def _literal(value: str) -> str:
 
 def suite(dataset: Dataset) -> "gx.ExpectationSuite":
     """The Great Expectations suite; what is not about one column alone is expected of a boolean column of its name."""
-    _quiet()
-    import great_expectations as gx
-
+    gx = _gx()
     found: list[Any] = [e for check in checks(dataset) for e in _expectations(check)]
     return gx.ExpectationSuite(name=dataset.key, expectations=found)
 
 
 def _expectations(check: Check) -> Iterator[Any]:
-    gxe = _types()
+    gxe = _gx().expectations
 
     meta: dict[str, Any] = {"check": check.name}
     if check.column is None:
@@ -162,26 +162,33 @@ def _holds(dataset: Dataset, check: Check) -> pl.Expr:
     return pl.sql_expr(check.rule).fill_null(value=True)
 
 
-def _types() -> Any:
-    # Great Expectations exports its expectation types at run time only, so a type checker does not see them.
-    import great_expectations.expectations as gxe
-
-    return gxe
-
-
-def _quiet() -> None:
+@cache
+def _gx() -> Any:
+    """Great Expectations, without Spark: importing that takes seconds, and pyspark 4.2 ends the process when it is
+    imported where the main module has no file, as in Dagster's run workers.
+    """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    absent = "pyspark" not in sys.modules
+    if absent:
+        sys.modules["pyspark"] = cast("Any", None)
+    try:
+        import great_expectations as gx
+
+        importlib.import_module("great_expectations.expectations")
+    finally:
+        if absent:
+            del sys.modules["pyspark"]
+    return gx
 
 
 @cache
 def _batch_definition() -> Any:
     """One in-memory context a process: each would leave a folder of its own behind."""
-    _quiet()
-    import great_expectations as gx
+    gx = _gx()
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    context: Any = gx.get_context(mode="ephemeral")  # pyright: ignore[reportUnknownMemberType] - partly typed
+    context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     return (
         context.data_sources.add_pandas("staged")

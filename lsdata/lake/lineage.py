@@ -110,7 +110,7 @@ def _cut(key: str, found: list[Node | Publication] | list[Node]) -> list[Node | 
 
 
 def lines(top: Node) -> Iterator[tuple[int, Node, bool]]:
-    """The tree as lines, from the top: depth, node, and whether its inputs stand above already and are left out here."""
+    """The tree as lines, from the top: depth, node, and whether its inputs are left out as they stand above already."""
     above: set[Node] = set()
     stack = [(0, top)]
     while stack:
@@ -136,4 +136,5 @@ def _line(node: Node) -> str:
     where = (f"{node.key} [{node.name}]" if node.name else node.key) + f" version {node.version}"
     if (told := node.publication) is None:
         return where + (f" {sha256}" if node.sha256 else "") + ": not in the lake any more"
-    return f"{where}, {told.rows:,} row{'s' * (told.rows != 1)}, {sha256}, {told.at[:19].replace('T', ' ')} UTC by {told.actor}"
+    rows = f"{told.rows:,} row{'s' * (told.rows != 1)}"
+    return f"{where}, {rows}, {sha256}, {told.at[:19].replace('T', ' ')} UTC by {told.actor}"

@@ -8,13 +8,14 @@ pages, entries, proofs and publications) is written for the newest only, and mad
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 import jinja2
@@ -96,11 +97,19 @@ class _Reading:
     ledger: Ledger
     tree: Tree
     newest: dict[str, Entry]  # by subject
+    times: dict[str, Counter[str]]  # by subject and partition: how often it was published
+    recent: deque[tuple[int, Entry]]  # the last entries: most pages that are written show them
 
     def entries(self, start: int = 0) -> Iterator[tuple[int, Entry]]:
         for index, entry in self.ledger.entries(start):
             self.tree.leaves.append(leaf_hash(entry.to_line()))
             self.newest[entry.subject] = entry
+            self.recent.append((index, entry))
+            if entry.action == "delete":
+                self.times.pop(entry.subject, None)
+            elif entry.action == "publish":
+                partitions = cast("dict[str, Any]", entry.detail.get("partitions", {}))
+                self.times.setdefault(entry.subject, Counter()).update(partitions.keys())
             yield index, entry
 
 
@@ -111,10 +120,29 @@ class Site:
         self.lake = lake
         self.tree = Tree()
         self.newest: dict[str, Entry] = {}
-        self.state = State(_Reading(lake.ledger, self.tree, self.newest))
+        self.times: dict[str, Counter[str]] = {}
+        self.recent: deque[tuple[int, Entry]] = deque(maxlen=PAGE)
+        self.state = State(_Reading(lake.ledger, self.tree, self.newest, self.times, self.recent))
         self.verification = Verification(ok=True, size=0, root=None, problems=())
         self.files: Mapping[str, Mapping[str, Any]] = {}
         self.built_at = ""
+        makers: dict[str, Callable[..., str | None]] = {
+            r"index\.html": self._home,
+            r"datasets/index\.html": self._plain,
+            r"datasets/(.+)\.html": self._dataset,
+            r"lineage\.html": self._graph,
+            r"columns/([^/]+/[^/]+/[^/]+)/([^/]+)\.html": self._column,
+            r"partitions/([^/]+/[^/]+/[^/]+)/page-([0-9]{1,9})\.html": self._publications,
+            r"partitions/([^/]+/[^/]+/[^/]+)/([^/]*)@([0-9]{1,18})\.html": self._publication,
+            r"landing\.html": self._landing,
+            r"ledger/index\.html": self._ledger,
+            r"ledger/([0-9]{1,15})\.html": self._ledger,
+            r"entries/([0-9]{1,15})\.html": self._entry,
+            r"proof/([0-9]{1,15})\.json": self._proof,
+            r"reports\.html": self._reports,
+            r"quarantine\.html": self._quarantine,
+        }
+        self._routes = [(re.compile(pattern), make) for pattern, make in makers.items()]
         self.refresh()
 
     @property
@@ -176,9 +204,9 @@ class Site:
 
     def page(self, path: str) -> str | None:
         """The text of a page by its address; None where there is no such page."""
-        for pattern, make in _ROUTES:
+        for pattern, make in self._routes:
             if match := pattern.fullmatch(path):
-                return make(self, path, *match.groups())
+                return make(path, *match.groups())
         return None
 
     def missing(self) -> str:
@@ -236,7 +264,7 @@ class Site:
         drawing = draw([_box(i, focus=i == top) for i in found], edges)
         return self._render(
             "column.html", path, dataset=DATASETS[key], column=DATASETS[key].column(name), drawing=drawing,
-            sources=column_sources(DATASETS[key]).get(name, []), made=_column_children().get(top, ()), rows=edges,
+            sources=column_sources(DATASETS[key]).get(name, []), made=_column_children().get(top, ()),
         )  # fmt: skip
 
     def _publications(self, path: str, key: str, page: str) -> str | None:
@@ -250,9 +278,9 @@ class Site:
         told = self.state.publication(key, partition, int(version))
         if told is None or told.version != int(version):
             return None
-        tree = lines(walk(self.state, key, partition, told.version))
         return self._render(
-            "partition.html", path, told=told, tree=list(tree), history=list(self._history(key, partition)),
+            "partition.html", path, told=told, tree=list(lines(walk(self.state, key, partition, told.version))),
+            history=list(islice(self._history(key, partition), PAGE)),
             files=[(name, sha256, self.report(told, name)) for name, sha256 in told.files.items()],
         )  # fmt: skip
 
@@ -305,7 +333,9 @@ class Site:
 
     def entries(self, start: int, count: int) -> list[tuple[int, Entry]]:
         """Entries of the ledger, newest first."""
-        return list(islice(self.lake.ledger.entries(start), min(count, self.size - start)))[::-1]
+        known = self.recent and start >= self.recent[0][0]
+        found = (e for e in self.recent if e[0] >= start) if known else self.lake.ledger.entries(start)
+        return list(islice(found, min(count, self.size - start)))[::-1]
 
     def leaf(self, index: int) -> str:
         """Leaf hash of an entry, hex."""
@@ -320,6 +350,7 @@ class Site:
         return (p for key in DATASETS for p in self.publications(key))
 
     def _history(self, key: str, partition: str) -> Iterator[Publication]:
+        """The publications of a partition, newest first."""
         told = self.state.publication(key, partition)
         while told:
             yield told
@@ -327,7 +358,7 @@ class Site:
 
     def versions(self, told: Publication) -> int:
         """How often a partition has been published."""
-        return sum(1 for _ in self._history(told.key, told.partition))
+        return self.times[told.key][told.partition]
 
     def rows(self, dataset: Dataset) -> int:
         """Rows of a dataset as published; of the platform's own datasets, as they are."""
@@ -350,49 +381,22 @@ class Site:
 
     def report_at(self, uri: str) -> str | None:
         """SHA-256 of a report by its path below the files root; None where there is no such report."""
-        indexed = self.files.get(uri)
-        told = indexed and self.state.publication(indexed["dataset"], indexed["partition"])
-        if not indexed or not told:
+        if (indexed := self.files.get(uri)) is None:
             return None
-        return indexed["sha256"] if any(self.report(told, name) == uri for name in told.files) else None
+        told = self.state.publication(indexed["dataset"], indexed["partition"])
+        return indexed["sha256"] if told and any(self.report(told, name) == uri for name in told.files) else None
 
     def rejects(self) -> list[Mapping[str, Any]]:
-        """Open quarantine items, newest first. Of a dataset that holds PHI, or that is not declared, no text goes out."""
-        shown = {
-            f"{d.domain}/{d.name}": all(
-                o.sensitivity is not Sensitivity.PHI for o in DATASETS.values() if (o.domain, o.name) == (d.domain, d.name)
-            )
-            for d in DATASETS.values()
-        }  # fmt: skip
+        """Open quarantine items, newest first; of a dataset that holds PHI or is not declared only code and advice."""
+        phi = {f"{d.domain}/{d.name}" for d in DATASETS.values() if d.sensitivity is Sensitivity.PHI}
+        shown = {f"{d.domain}/{d.name}" for d in DATASETS.values()} - phi
         found: list[Mapping[str, Any]] = []
         for told in self.lake.quarantine.open():
-            place = "/".join(told["path"].split("/")[:2])
-            partition = told["path"].split("/")[2]
-            withheld = {} if shown.get(place) else dict.fromkeys(("name", "where", "found"), "withheld: may hold PHI")
+            domain, dataset, partition, _ = told["path"].split("/", 3)
+            place = f"{domain}/{dataset}"
+            withheld = {} if place in shown else dict.fromkeys(("name", "where", "found"), "withheld: may hold PHI")
             found.append({**told, **withheld, "place": place, "partition": partition})
         return sorted(found, key=lambda told: told["quarantined_at"], reverse=True)
-
-
-_Page = Callable[..., "str | None"]
-_ROUTES: Sequence[tuple[re.Pattern[str], _Page]] = [
-    (re.compile(pattern), make)
-    for pattern, make in {
-        r"index\.html": Site._home,
-        r"datasets/index\.html": Site._plain,
-        r"datasets/(.+)\.html": Site._dataset,
-        r"lineage\.html": Site._graph,
-        r"columns/([^/]+/[^/]+/[^/]+)/([^/]+)\.html": Site._column,
-        r"partitions/([^/]+/[^/]+/[^/]+)/page-([0-9]{1,9})\.html": Site._publications,
-        r"partitions/([^/]+/[^/]+/[^/]+)/([^/]*)@([0-9]{1,18})\.html": Site._publication,
-        r"landing\.html": Site._landing,
-        r"ledger/index\.html": Site._ledger,
-        r"ledger/([0-9]{1,15})\.html": Site._ledger,
-        r"entries/([0-9]{1,15})\.html": Site._entry,
-        r"proof/([0-9]{1,15})\.json": Site._proof,
-        r"reports\.html": Site._reports,
-        r"quarantine\.html": Site._quarantine,
-    }.items()
-]  # pyright: ignore[reportPrivateUsage] - the routes are part of the class, but need it to be there
 
 
 # -- addresses -----------------------------------------------------------------------------------------------------
@@ -505,10 +509,11 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     found.filters |= {"count": _count, "instant": _instant, "url": quote}
-    found.globals |= {
+    shared: dict[str, Any] = {
         "DATASETS": DATASETS, "PAGE": PAGE, "LANDING": LANDING, "zone": _zone, "dataset_path": dataset_path,
         "column_path": column_path, "partition_path": partition_path, "entry_path": entry_path,
     }  # fmt: skip
+    cast("dict[str, Any]", found.globals).update(shared)
     return found
 
 

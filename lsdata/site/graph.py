@@ -9,6 +9,7 @@ from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 _HEIGHT, _LANE, _GAP, _BETWEEN, _MARGIN = 44.0, 4.0, 14.0, 48.0, 8.0  # px
 _CHARACTER = 8.3  # px, of the label in the widest of the fonts it may be set in
@@ -144,7 +145,7 @@ def _neighbours(links: set[tuple[_Slot, _Slot]]) -> tuple[dict[_Slot, list[_Slot
 
 def _crossings(columns: list[list[_Slot]], left: Mapping[_Slot, list[_Slot]]) -> int:
     crossings = 0
-    for before, column in zip(columns, columns[1:], strict=False):
+    for before, column in pairwise(columns):
         place = {s: n for n, s in enumerate(before)}
         seen: list[int] = []
         for slot in column:
@@ -177,7 +178,7 @@ def _places(
 def _apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
     """The places nearest to the wanted ones, in their order, that do not overlap: isotonic regression (PAVA)."""
     offsets = [0.0]
-    for above, below in zip(heights, heights[1:], strict=False):
+    for above, below in pairwise(heights):
         offsets.append(offsets[-1] + (above + below) / 2 + _GAP)
     pools: list[tuple[float, int]] = []  # mean, size
     for want, offset in zip(wanted, offsets, strict=True):

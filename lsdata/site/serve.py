@@ -8,14 +8,20 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-from lsdata.errors import LedgerTampered
+from lsdata.errors import LedgerTampered, LsdataError
 from lsdata.lake.lake import Lake
 from lsdata.site.build import Site
 
 _LIVE = ("index.html", "quarantine.html")
 """Pages that show the quarantine, which changes without the ledger."""
 
-_TYPES = {"html": "text/html; charset=utf-8", "json": "application/json", "css": "text/css", "js": "text/javascript"}
+_TYPES = {
+    "txt": "text/plain; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "json": "application/json",
+    "css": "text/css",
+    "js": "text/javascript",
+}
 _OWN = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'"
 _REPORT = (
     "default-src 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'none'; form-action 'none'; base-uri 'none'; "
@@ -86,8 +92,7 @@ class _Live:
         with self._lock:
             sha256 = self._site.report_at(uri)
         root = self._lake.files_root.resolve()
-        path = (root / uri).resolve()
-        if sha256 is None or not path.is_relative_to(root) or not path.is_file():
+        if sha256 is None or not (path := (root / uri).resolve()).is_relative_to(root) or not path.is_file():
             return HTTPStatus.NOT_FOUND, self.missing()
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
@@ -106,18 +111,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path).removeprefix("/")
-        if path.startswith("files/"):
-            status, content = self._live.report(path.removeprefix("files/"))
-            self._answer(status, content, "html", _REPORT if status is HTTPStatus.OK else _OWN)
+        try:
+            if path.startswith("files/"):
+                status, content = self._live.report(path.removeprefix("files/"))
+                self._answer(status, content, "html", _REPORT if status is HTTPStatus.OK else _OWN)
+                return
+            path = path if path and not path.endswith("/") else f"{path}index.html"
+            content = self._live.content(path)
+        except LsdataError as error:
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, str(error).encode(), "txt", _OWN)
             return
-        path = path if path and not path.endswith("/") else f"{path}index.html"
-        content = self._live.content(path)
         if content is None:
             self._answer(HTTPStatus.NOT_FOUND, self._live.missing(), "html", _OWN)
         else:
             self._answer(HTTPStatus.OK, content, path.rpartition(".")[2], _OWN)
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def _answer(self, status: HTTPStatus, content: bytes, kind: str, policy: str) -> None:
         self.send_response(status)

@@ -927,3 +927,14 @@ def test_every_process_of_one_home_uses_one_lock_per_table(lake: Lake, sample_fr
     publish(lake, COHORTS, sample_frame(COHORTS, 1))
     assert os.listdir(lake.settings.home / "locks") == [f"{COHORTS.key.replace('/', '.')}.lock"]
     assert not (lake.settings.path("ledger") / "locks").exists()
+
+
+@pytest.mark.parametrize("name", ["with a space", "größe", "it's"])
+def test_a_home_may_be_called_anything(tmp_path: Path, sample_frame: Frames, publish: Publish, name: str) -> None:
+    lake = Lake(Settings(home=tmp_path / name))
+    frame = sample_frame(JOINT_CALLS, 2, "c1")
+    for _ in range(2):
+        publish(lake, JOINT_CALLS, frame, files={"c1": {VCF: b"calls"}})
+    assert content(lake, JOINT_CALLS.key).equals(frame.sort(JOINT_CALLS.primary_key))
+    assert lake.compact(JOINT_CALLS.key, Act(operator="Ada", reason="upkeep")) is None
+    assert lake.recover() == [] and lake.ledger.verify().ok
