@@ -7,7 +7,9 @@ of the run at once. A work function takes `work` first, runs for one partition, 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -29,6 +31,9 @@ OPERATOR_TAG, REASON_TAG = "lsdata/operator", "lsdata/reason"
 
 _RETRIES, _RETRY_SECONDS = 2, 10
 """A tool that was killed or lost its disk is tried again after 10 s, then 20 s; other failures would come again."""
+
+_MOST_DRAWN = 20
+"""Partitions of one run of light data up to which each gets its plots."""
 
 Report = Callable[["Lake", "pl.DataFrame", str], Mapping[str, Any]]
 """Metadata to show beside a partition, e.g. a plot, from its rows."""
@@ -135,8 +140,15 @@ class _Run:
 
         made = {p: Made(inputs=r.inputs, fingerprint=r.fingerprint) for p, r in resolved.items()}
         published = self.lake.publish(self.dataset, rows, made, self.act, validate)
-        shown = {p: self.report(self.lake, rows, p) for p in resolved} if self.report and len(resolved) == 1 else {}
-        yield from self._report(published, {p: dict(m) for p, m in shown.items()})
+        drawn = resolved if len(resolved) <= _MOST_DRAWN else ()
+        yield from self._report(published, {p: self._drawn(rows, p) for p in drawn})
+
+    def _drawn(self, rows: "pl.DataFrame", partition: str) -> dict[str, Any]:
+        """What the dataset's report shows of one partition."""
+        if self.report is None:
+            return {}
+        column = self.dataset.partition.name if self.dataset.partition else None
+        return dict(self.report(self.lake, rows.filter(**{column: partition}) if column else rows, partition))
 
     # -- works ---------------------------------------------------------------------------------------------------
 
@@ -194,11 +206,20 @@ class _Run:
                 staging,
             )
             shown: dict[str, Any] = dict(outcome.notes)
-            if self.report and published.version is not None:
-                shown |= self.report(self.lake, outcome.rows, partition)
-            if outcome.files:
-                shown["files"] = str(self.lake.folder(dataset.key, partition).relative_to(self.lake.files_root))
+            if published.version is not None:
+                shown |= self._drawn(outcome.rows, partition) | self._links(outcome.files, partition)
             return published, shown
+
+    def _links(self, files: Sequence[str], partition: str) -> dict[str, Any]:
+        """Reports open on the auditor's site: browsers refuse links to files."""
+        folder = self.lake.folder(self.dataset.key, partition).relative_to(self.lake.files_root).as_posix()
+        site = self.lake.settings.site_url
+        pages = {
+            PurePath(name).stem: dg.MetadataValue.url(f"{site}/files/{quote(f'{folder}/{name}')}")
+            for name in files
+            if name.endswith(".html") and "/" not in name
+        }
+        return {"folder": f"files/{folder}", **pages} if files else {}
 
     def _resolved(self, inputs: "Inputs", partition: str) -> "Resolved":
         from lsdata.errors import MissingData
@@ -230,21 +251,23 @@ class _Run:
             return
         refused, rows = published.refused, published.rows
         metadata: dict[str, Any] = {
-            "dagster/row_count": sum(rows.values()),
             "version": published.version if published.version is not None else "none",
             "partitions": len(rows),
         }
-        shown = {p: {k: _shown(v) for k, v in m.items()} for p, m in shown.items()}
+        by_partition = {
+            p: {"dagster/row_count": n, **{k: _shown(v) for k, v in shown.get(p, {}).items()}} for p, n in rows.items()
+        }
         if not refused and set(rows) == set(self.partitions):
-            single = next(iter(shown.values()), {}) if len(self.partitions) == 1 else {}
-            yield dg.MaterializeResult(asset_key=asset_key, metadata={**metadata, **single}, check_results=checks)
+            for partition, told in by_partition.items():
+                self.context.add_asset_metadata(told, asset_key=asset_key, partition_key=partition or None)
+            yield dg.MaterializeResult(asset_key=asset_key, metadata=metadata, check_results=checks)
             return
-        for partition, n in rows.items():
+        for partition in rows:
             self.context.log_event(
                 dg.AssetMaterialization(
                     asset_key,
                     partition=partition or None,
-                    metadata={**metadata, "dagster/row_count": n, **shown.get(partition, {})},
+                    metadata={**metadata, **by_partition[partition]},
                 )
             )
         yield from checks

@@ -50,6 +50,10 @@ class Settings:
         operator: who is accountable for what is published.
         reason: why it is published.
         cores: processor cores a tool may use.
+        site_url: where the auditor's site is served, for links in the UI.
+        aligner, caller: which alternative `Job` aligns and calls.
+        witness, keys: file of the newest tree head, folder of private keys; below home by default.
+        tools: folder of GATK and the JVM jars.
     """
 
     home: Path
@@ -60,6 +64,7 @@ class Settings:
     operator: str = "unknown"
     reason: str = "scheduled processing"
     cores: int = 1
+    site_url: str = "http://127.0.0.1:3001"
     aligner: str = "bwa"
     caller: str = "gatk"
     witness: Path | None = None
@@ -96,6 +101,7 @@ class Settings:
             operator=environ.get("LSDATA_OPERATOR") or getpass.getuser(),
             reason=environ.get("LSDATA_REASON") or "scheduled processing",
             cores=int(cores),
+            site_url=(environ.get("LSDATA_SITE_URL") or "http://127.0.0.1:3001").rstrip("/"),
             aligner=environ.get("LSDATA_ALIGNER") or "bwa",
             caller=environ.get("LSDATA_CALLER") or "gatk",
             **paths,

@@ -13,6 +13,10 @@ from lsdata.settings import Settings
 _GRACE_SECONDS = 15
 
 
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main(port: int) -> int:
     """Run both until one ends or the user interrupts; then end both."""
     settings = Settings.read()
@@ -25,7 +29,8 @@ def main(port: int) -> int:
     print(f"Dagster UI: http://127.0.0.1:{port}  auditor's site: http://127.0.0.1:{port + 1}", flush=True)
     # Each command has a process group: Dagster's own children are stopped with it.
     running = [subprocess.Popen(command, env=os.environ, start_new_session=True) for command in commands]
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, _stop)
     with contextlib.suppress(KeyboardInterrupt):
         os.wait()
     for sent in (signal.SIGINT, signal.SIGKILL):

@@ -28,6 +28,12 @@ Files = Mapping[str, Mapping[str, bytes]]
 ACT = Act(operator="Ada", reason="a test", run_id="run-1", git_commit="c0ffee")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors, but for what others warn of themselves."""
+    for theirs in ("great_expectations", "dagster"):
+        config.addinivalue_line("filterwarnings", f"ignore::DeprecationWarning:{theirs}")
+
+
 # ---------------------------------------------------------------- rows of any dataset
 
 

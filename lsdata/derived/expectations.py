@@ -184,12 +184,19 @@ def _gx() -> Any:
 
 @cache
 def _batch_definition() -> Any:
-    """One in-memory context a process: each would leave a folder of its own behind."""
+    """One in-memory context a process, without the documentation sites that would be left in the temporary folder."""
     gx = _gx()
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+    )
+    context = gx.get_context(mode="ephemeral", project_config=config)
     return (
         context.data_sources.add_pandas("staged")
         .add_dataframe_asset("rows")

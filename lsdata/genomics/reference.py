@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -165,7 +167,7 @@ def register_annotation(work: Work, references: pl.LazyFrame) -> Outcome:
         landed[where] = _sha256(path)
         try:
             if role == "genes":
-                made, records, off = _genes(work, path, contigs)
+                made, records, off = _genes(work, path, contigs, fasta, name)
             elif role in _SITES:
                 made, records, off = _sites(work, path, fasta, name, role)
             else:
@@ -279,25 +281,25 @@ def _targets(work: Work, path: Path, contigs: list[str]) -> tuple[list[str], int
 
 # -- gene models -------------------------------------------------------------------------------------------------------
 
-_PARTS = {
-    "exon": "exon",
-    "CDS": "CDS",
-    "five_prime_UTR": "five_prime_UTR",
-    "three_prime_UTR": "three_prime_UTR",
-    "five_prime_utr": "five_prime_UTR",
-    "three_prime_utr": "three_prime_UTR",
-    "stop_codon": "stop_codon",
+_TRANSCRIPT = re.compile(r"transcript|.*RNA|.*_gene_segment|pseudogenic_transcript")
+_GENE = re.compile(r".*gene")
+_CODING = ("CDS", "stop_codon")
+_UNTRANSLATED = ("five_prime_UTR", "three_prime_UTR", "five_prime_utr", "three_prime_utr", "UTR")
+_BIOTYPES = {
+    "mRNA": "protein_coding",
+    "transcript": "misc_RNA",
+    "lnc_RNA": "lincRNA",
+    "lncRNA": "lincRNA",
 }
-_TRANSCRIPTS = re.compile(r"transcript|.*RNA|.*_gene_segment|pseudogenic_transcript")
-_GENES = re.compile(r".*gene")
+"""Feature types of RefSeq, and a biotype Ensembl has renamed, as bcftools csq (to 1.16) knows them."""
 
 
-def _genes(work: Work, path: Path, contigs: list[str]) -> tuple[list[str], int, int]:
-    """A GFF3 or GTF as the Ensembl GFF3 that bcftools csq reads: ID=gene:, ID=transcript:, Parent=, biotype=."""
+def _genes(work: Work, path: Path, contigs: list[str], fasta: Path, reference: str) -> tuple[list[str], int, int]:
+    """A GFF3 or GTF as the Ensembl GFF3 that bcftools csq reads, tried on a call set without records."""
     with gzip.open(path, "rt", errors="replace") if path.name.endswith(".gz") else path.open(errors="replace") as lines:
         try:
             text, records, off = ensembl_gff3(lines, contigs)
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise InvalidInput(
                 path.name,
                 code="genes_not_usable",
@@ -318,91 +320,139 @@ def _genes(work: Work, path: Path, contigs: list[str]) -> tuple[list[str], int, 
     job = Job(
         name="register_genes",
         image=tools.IMAGE,
-        command=(
-            "(grep '^#' {inputs.gff} || true; grep -v '^#' {inputs.gff} | sort -s -k1,1 -k4,4n) "
-            "| bgzip > {outputs.gff}\n"
-            "tabix -p gff {outputs.gff}"
-        ),
-        inputs={"gff": Input(str(plain))},
+        command=r"""
+fasta={inputs.fasta}
+(grep '^#' {inputs.gff} || true; grep -v '^#' {inputs.gff} | sort -s -k1,1 -k4,4n) | bgzip > {outputs.gff}
+tabix -p gff {outputs.gff}
+{ echo '##fileformat=VCFv4.2'; awk '{ print "##contig=<ID=" $1 ",length=" $2 ">" }' "$fasta".fai
+  printf '#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n'; } > none.vcf
+bcftools csq --force --phase a -f "$fasta" --gff-annot {outputs.gff} none.vcf > /dev/null 2> csq.txt || bad=1
+cat csq.txt >&2
+! grep '^Indexed 0 transcripts' csq.txt && [[ -z "${bad:-}" ]]
+""",
+        inputs={"gff": str(plain), "fasta": tools.fasta(str(fasta), reference)},
         outputs={"gff": "genes.gff3.gz", "tbi": "genes.gff3.gz.tbi"},
-        tools=tools.TABIX,
+        tools=tools.TABIX | tools.BCFTOOLS,
         cores=1,
-        memory_mib=1_000,
+        memory_mib=2_000,
         minutes=5,
     )
     work.run(job)
     return list(job.outputs.values()), records, off
 
 
-def ensembl_gff3(lines: Iterator[str] | object, contigs: list[str]) -> tuple[str, int, int]:
+@dataclass
+class _Transcript:
+    """A transcript as it is gathered; intervals are 1-based closed."""
+
+    contig: str
+    source: str
+    strand: str
+    gene: str = ""
+    biotype: str = ""
+    span: tuple[int, int] | None = None
+    exons: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    untranslated: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    coding: list[tuple[int, int, str]] = field(default_factory=list[tuple[int, int, str]])
+    stops: list[tuple[int, int, str]] = field(default_factory=list[tuple[int, int, str]])
+
+    def records(self, ident: str) -> Iterator[str]:
+        """The transcript and its parts. A stop codon is CDS, which GTF leaves out; UTR is exon outside of the CDS,
+        which GENCODE's GTF does not tell apart and RefSeq leaves out."""
+        coding = sorted(self.coding)
+        for start, end, phase in self.stops if coding else ():
+            whole = [(i, s, e, p) for i, (s, e, p) in enumerate(coding) if s <= end + 1 and start <= e + 1]
+            if whole:
+                i, s, e, p = whole[0]
+                coding[i] = (min(s, start), max(e, end), p)
+            else:
+                coding = sorted([*coding, (start, end, phase)])
+        exons = sorted(set(self.exons) or {(s, e) for s, e, _ in coding} | set(self.untranslated))
+        span = self.span or (exons[0][0], max(e for _, e in exons))
+        told = f"ID=transcript:{ident};Parent=gene:{self.gene};biotype={self.biotype}"
+        yield self._line("transcript", *span, ".", told)
+        owner = f"Parent=transcript:{ident}"
+        yield from (self._line("exon", s, e, ".", owner) for s, e in exons)
+        yield from (self._line("CDS", s, e, phase, owner) for s, e, phase in coding)
+        if coding:
+            first, last = coding[0][0], max(e for _, e, _ in coding)
+            left, right = ("five_prime_UTR", "three_prime_UTR")[:: -1 if self.strand == "-" else 1]
+            yield from (self._line(left, s, min(e, first - 1), ".", owner) for s, e in exons if s < first)
+            yield from (self._line(right, max(s, last + 1), e, ".", owner) for s, e in exons if e > last)
+
+    def _line(self, kind: str, start: int, end: int, phase: str, told: str) -> str:
+        return "\t".join([self.contig, self.source, kind, str(start), str(end), ".", self.strand, phase, told])
+
+
+def ensembl_gff3(lines: Iterable[str], contigs: Sequence[str]) -> tuple[str, int, int]:
     """Rewrite a gene model (Ensembl, GENCODE or RefSeq GFF3; Ensembl or GENCODE GTF) in Ensembl's GFF3 form.
+
+    Parts whose transcript, and transcripts whose exons, are nowhere in the file are left out.
 
     Returns:
         The text, its records, and the records left out because their contig is not in the reference.
     """
     known = set(contigs)
     genes: dict[str, str] = {}
-    transcripts: dict[str, str] = {}
-    parts: list[str] = []
+    transcripts: dict[str, _Transcript] = {}
     off = 0
-    for line in lines:  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType] - any iterable of lines
-        fields = str(line).rstrip("\r\n").split("\t")  # pyright: ignore[reportUnknownArgumentType]
-        if str(line).startswith("#") or len(fields) != 9:  # pyright: ignore[reportUnknownArgumentType]
+    for line in lines:
+        fields = line.rstrip("\r\n").split("\t")
+        if line.startswith("#") or len(fields) != 9 or not (fields[3].isdecimal() and fields[4].isdecimal()):
             continue
-        contig, source, kind, start, end, score, strand, phase, told = fields
-        if contig not in known:
-            other = contig.removeprefix("chr") if contig.startswith("chr") else f"chr{contig}"
-            if other not in known:
-                off += 1
-                continue
-            contig = other
-        about = _attributes(told)
-        place = (contig, source, start, end, score, strand)
-        gene = _bare(about.get("gene_id") or about.get("Parent") or about.get("ID", ""), "gene")
-        if kind in _PARTS:
-            parent = about.get("transcript_id") or about.get("Parent", "")
-            for one in parent.split(","):
-                ident = _bare(one, "transcript")
-                parts.append(_gff(place, _PARTS[kind], phase, f"Parent=transcript:{ident}"))
-                if "transcript_id" in about and "gene_id" in about and ident not in transcripts:
-                    transcripts.setdefault(ident, "")
-        elif _GENES.fullmatch(kind) and not _TRANSCRIPTS.fullmatch(kind):
-            ident = _bare(about.get("gene_id") or about.get("ID", ""), "gene")
+        contig, source, kind, start, end, _, strand, phase, told = fields
+        contig = _on(contig, known)
+        if contig is None:
+            off += 1
+            continue
+        about, place = _attributes(told), (int(start), int(end))
+        if _GENE.fullmatch(kind):
+            ident = _bare(about.get("ID") or about.get("gene_id", ""))
             symbol = about.get("Name") or about.get("gene_name") or about.get("gene") or ident
-            genes[ident] = _gff(place, "gene", ".", f"ID=gene:{ident};Name={symbol};biotype={_biotype(about, 'gene')}")
-        elif _TRANSCRIPTS.fullmatch(kind):
-            ident = _bare(about.get("ID") or about.get("transcript_id", ""), "transcript")
-            if "transcript_id" in about and "ID" not in about:
-                ident = _bare(about["transcript_id"], "transcript")
-            owner = _bare(about.get("Parent", ""), "gene") or gene
-            transcripts[ident] = _gff(
-                place,
-                "transcript",
-                ".",
-                f"ID=transcript:{ident};Parent=gene:{owner};biotype={_biotype(about, 'transcript')}",
-            )
-    whole = [t for t in transcripts.values() if t]
-    body = [*genes.values(), *whole, *parts] if whole else []
+            genes[ident] = "\t".join(
+                [contig, source, "gene", start, end, ".", strand, ".", f"ID=gene:{ident};Name={symbol};"]
+            ) + f"biotype={_biotype(about, 'gene', 'mRNA')}"
+            continue
+        is_transcript = _TRANSCRIPT.fullmatch(kind)
+        if not is_transcript and kind not in ("exon", *_CODING, *_UNTRANSLATED):
+            continue
+        # GFF3 names itself and its parent; GTF names gene and transcript on every line.
+        own = about.get("ID") if is_transcript else about.get("Parent")
+        for ident in (_bare(one) for one in (own or about.get("transcript_id", "")).split(",")):
+            made = transcripts.setdefault(ident, _Transcript(contig, source, strand))
+            if is_transcript:
+                made.gene = _bare(about.get("Parent") or about.get("gene_id", ""))
+                made.biotype, made.span = _biotype(about, "transcript", kind), place
+            elif kind == "exon":
+                made.exons.append(place)
+            elif kind in _UNTRANSLATED:
+                made.untranslated.append(place)
+            else:
+                (made.coding if kind == "CDS" else made.stops).append((*place, phase))
+    whole = {i: t for i, t in transcripts.items() if t.gene in genes and (t.exons or t.coding)}
+    body = [*genes.values(), *(line for i, t in whole.items() for line in t.records(i))] if whole else []
     return "\n".join(["##gff-version 3", *body]) + "\n", len(body), off
 
 
-def _gff(place: tuple[str, ...], kind: str, phase: str, told: str) -> str:
-    contig, source, start, end, score, strand = place
-    return "\t".join([contig, source, kind, start, end, score, strand, phase, told])
+def _on(contig: str, known: Container[str]) -> str | None:
+    """The contig as the reference names it: `chr` added or removed where only that differs."""
+    other = contig.removeprefix("chr") if contig.startswith("chr") else f"chr{contig}"
+    return next((name for name in (contig, other) if name in known), None)
 
 
 def _attributes(told: str) -> dict[str, str]:
     if re.match(r'\s*\w+ "', told):  # GTF: key "value";
         return {m[1]: m[2] for m in re.finditer(r'(\w+) "?([^";]*)"?', told)}
-    return dict(part.split("=", 1) for part in told.strip().strip(";").split(";") if "=" in part)
+    parts = (part.strip().split("=", 1) for part in told.split(";") if "=" in part)
+    return {name: value for name, value in parts}
 
 
-def _bare(ident: str, kind: str) -> str:
-    return ident.strip().removeprefix(f"{kind}:").removeprefix(f"{kind}-").removeprefix("rna-")
+def _bare(ident: str) -> str:
+    """An id without the prefixes of Ensembl (`gene:`, `transcript:`) and RefSeq (`gene-`, `rna-`)."""
+    return re.sub(r"^(gene[:-]|transcript:|rna-)", "", ident.strip())
 
 
-def _biotype(about: dict[str, str], level: str) -> str:
-    for name in ("biotype", f"{level}_biotype", f"{level}_type", "gene_biotype", "gene_type"):
-        if about.get(name):
-            return about[name]
-    return "protein_coding"
+def _biotype(about: Mapping[str, str], level: str, kind: str) -> str:
+    told = (about.get(name) for name in ("biotype", f"{level}_biotype", f"{level}_type"))
+    found = next((one for one in told if one), kind)
+    return _BIOTYPES.get(found, found)

@@ -153,11 +153,13 @@ class Lake:
         """The rows of a declared dataset, or of some of its partitions; no rows before the first publish.
 
         Raises:
+            LedgerTampered: the ledger has recorded versions and there is no table.
             UnsupportedTable: the table maps columns, which readers here would see as nulls.
             SchemaMismatch: the table is not the declared one.
         """
         dataset = DATASETS[key]
         if not self.exists(key):
+            self._expect_no_rollback(key)
             return arrow.empty(dataset).lazy()
         frame = pl.scan_delta(self._table(key, version))
         missing = [f"{n} is missing" for n in dataset.names if n not in frame.collect_schema()]
