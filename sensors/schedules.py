@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from assets.binding import OPERATOR_TAG, REASON_TAG
-from assets.specs import key, partitions
+from assets.specs import key
 from lsdata.catalog import DATASETS
 from resources.lake import LakeResource
 
@@ -22,7 +22,6 @@ def jobs() -> list[Any]:
         dg.define_asset_job(
             f"{domain}_by_{name}" if name else f"{domain}_landing",
             selection=dg.AssetSelection.assets(*keys),
-            partitions_def=partitions(name) if name else None,
             description=f"All {domain} datasets " + (f"partitioned by {name}." if name else "without partitions."),
         )
         for (domain, name), keys in groups.items()

@@ -17,7 +17,8 @@ def test_everything_has_a_place_below_home_by_default(tmp_path: Path) -> None:
     settings = Settings.read({"LSDATA_HOME": str(tmp_path)})
     assert [settings.path(area) for area in AREAS] == [tmp_path / area for area in AREAS]
     assert (settings.engine, settings.compute, settings.reference) == ("duckdb", "local", None)
-    assert settings.cores == os.cpu_count() and settings.operator == getpass.getuser()
+    assert settings.cores == os.cpu_count()
+    assert settings.operator == getpass.getuser()
 
 
 def test_home_is_below_the_working_directory_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +38,8 @@ def test_each_area_can_be_put_elsewhere(tmp_path: Path) -> None:
     environ = {f"LSDATA_{area.upper()}_URL": f"file://{tmp_path}/{area}x/" for area in AREAS}
     settings = Settings.read(environ)
     for area in AREAS:
-        assert settings.url(area) == f"file://{tmp_path}/{area}x" and settings.path(area) == tmp_path / f"{area}x"
+        assert settings.url(area) == f"file://{tmp_path}/{area}x"
+        assert settings.path(area) == tmp_path / f"{area}x"
 
 
 @pytest.mark.parametrize("name", ["with a space", "größe", "50%", "a#b?c"])
@@ -85,7 +87,9 @@ def test_a_region_has_a_place_of_its_own_or_none() -> None:
 def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(SettingError) as caught:
         Settings.read({name: value})
-    assert caught.value.where == name and caught.value.allowed and caught.value.do
+    assert caught.value.where == name
+    assert caught.value.allowed
+    assert caught.value.do
 
 
 def test_values_are_taken_as_given() -> None:
@@ -115,7 +119,8 @@ def test_an_operator_that_cannot_be_known_is_asked_for(monkeypatch: pytest.Monke
 def test_keys_and_witness_lie_outside_the_ledger_and_can_be_put_elsewhere(tmp_path: Path) -> None:
     settings = Settings.read({"LSDATA_HOME": str(tmp_path)})
     ledger = settings.path("ledger")
-    assert ledger not in settings.key_folder.parents and ledger not in settings.witness_file.parents
+    assert ledger not in settings.key_folder.parents
+    assert ledger not in settings.witness_file.parents
     elsewhere = {"LSDATA_KEYS": str(tmp_path / "k"), "LSDATA_WITNESS": str(tmp_path / "w.json")}
     settings = Settings.read({"LSDATA_HOME": str(tmp_path), **elsewhere})
     assert (settings.key_folder, settings.witness_file) == (tmp_path / "k", tmp_path / "w.json")

@@ -3,6 +3,7 @@
 Nothing here is derived and nothing heavy is imported; `lsdata.derived` holds one file per reader of a declaration.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -241,8 +242,16 @@ class Dataset:
             yield f"key is not layer/domain/dataset with a layer of {', '.join(Layer)}"
         if len(self._by_name) != len(self.columns):
             yield "a column name occurs twice"
+        if not self.primary_key:
+            yield "no primary key"
         for missing in [k for k in self.primary_key if k not in self._by_name]:
             yield f"primary key {missing} is not a column"
+        for name in ("doc", "grain", "owner"):
+            if not str(getattr(self, name)).strip():
+                yield f"no {name}"
+        names = [e.name for e in self.expectations]
+        for name in {n for n in names if names.count(n) > 1 or n == "primary_key" or n.startswith("column_")}:
+            yield f"expectation {name} has the name of another check"
         for column in self.columns:
             if not column.doc:
                 yield f"{column.name} has no meaning (doc)"
@@ -250,8 +259,11 @@ class Dataset:
                 yield f"{column.name} is a number without a unit"
             if column.name in self.primary_key and column.nullable:
                 yield f"{column.name} is in the primary key and nullable"
+            yield from _column_faults(column)
         if self.partition and self.partition.name not in self._by_name:
             yield f"partition column {self.partition.name} is not a column"
+        elif self.partition and self._by_name[self.partition.name].nullable:
+            yield f"partition column {self.partition.name} is nullable"
         identifying = [c.name for c in self.columns if c.phi is not Phi.NONE]
         if identifying and self.sensitivity is not Sensitivity.PHI:
             yield f"PHI columns {', '.join(identifying)} in a dataset declared {self.sensitivity}"
@@ -289,3 +301,17 @@ class Dataset:
                 self.key, found=f"column {name}", allowed=", ".join(self.names), do="Declare it or name another."
             )
         return self._by_name[name]
+
+
+def _column_faults(column: Column):
+    bounds = [b for b in (column.minimum, column.maximum) if b is not None]
+    if bounds and column.type not in NUMERIC:
+        yield f"{column.name} has bounds and is no number"
+    if bounds != sorted(bounds):
+        yield f"{column.name} has its minimum above its maximum"
+    if (column.codelist or column.pattern) and column.type != "string":
+        yield f"{column.name} has a codelist or a pattern and is no text"
+    try:
+        re.compile(column.pattern or "")
+    except re.error:
+        yield f"{column.name} has a pattern that is no regular expression"

@@ -98,7 +98,11 @@ SEQUENCING_RUNS = _lab(
     primary_key=("run_id",),
     engine=Engine.POLARS,
     kinds=("illumina",),
-    landing=(Landing(pattern="sequencing/*/**", doc="Run folders and FASTQ deliveries."),),
+    landing=(
+        Landing(pattern="sequencing/*/*", doc="Run folders and deliveries: markers, metadata, sample sheet."),
+        # Not the base calls: a run that is still being copied would look new at every glance.
+        *(Landing(pattern=f"sequencing/*/**.{e}", doc="FASTQs.") for e in ("fastq.gz", "fq.gz", "fastq", "fq")),
+    ),
     columns=(
         RUN_ID,
         _text("instrument", "Instrument serial number, from RunInfo.xml.", nullable=True),
@@ -297,7 +301,8 @@ FASTQ_QC = _lab(
     ),
     files=(
         FileKind(name="multiqc_report.html", format="HTML", doc="MultiQC over all files of the run."),
-        FileKind(name="fastqc/*", format="HTML", doc="FastQC report and data per file."),
+        FileKind(name="fastqc/*.html", format="HTML", doc="FastQC report per file."),
+        FileKind(name="fastqc/*.zip", format="ZIP", doc="FastQC data per file."),
     ),
     expectations=(
         Expectation(
@@ -385,29 +390,6 @@ GVCFS = _lab(
     ),
 )
 
-SAMPLE_METRICS = _lab(
-    "silver/genomics/sample_metrics",
-    doc="All quality metrics of a sample in one long table: FASTQ, flagstat, markdup, insert size, coverage.",
-    grain="one row per sample, metric and scope",
-    primary_key=("sample_id", "metric", "scope"),
-    engine=Engine.POLARS,
-    partition=BY_SAMPLE,
-    upstream=(
-        Upstream(key=FASTQ_MANIFEST.key, by="sample_id"),
-        Upstream(key=ALIGNMENTS.key, by="sample_id"),
-        Upstream(key=GVCFS.key, by="sample_id"),
-        Upstream(key="silver/genomics/target_coverage", by="sample_id", required=False),
-    ),
-    columns=(
-        SAMPLE_ID,
-        METRIC,
-        _text("scope", "What it is measured over: sample, or the name of a target."),
-        VALUE,
-        UNIT,
-        _text("tool", "What measured it."),
-    ),
-)
-
 TARGET_COVERAGE = _lab(
     "silver/genomics/target_coverage",
     doc="Depth over each registered target; over each contig where no targets are registered.",
@@ -430,6 +412,29 @@ TARGET_COVERAGE = _lab(
         _text("target", "Name of the target."),
         _quantity("coverage_mean_x", "x", "Mean depth, duplicates left out.", nullable=False),
         _fraction("coverage_20x_fraction", "Bases covered 20 times or more."),
+    ),
+)
+
+SAMPLE_METRICS = _lab(
+    "silver/genomics/sample_metrics",
+    doc="All quality metrics of a sample in one long table: FASTQ, flagstat, markdup, insert size, coverage.",
+    grain="one row per sample, metric and scope",
+    primary_key=("sample_id", "metric", "scope"),
+    engine=Engine.POLARS,
+    partition=BY_SAMPLE,
+    upstream=(
+        Upstream(key=FASTQ_MANIFEST.key, by="sample_id"),
+        Upstream(key=ALIGNMENTS.key, by="sample_id"),
+        Upstream(key=GVCFS.key, by="sample_id"),
+        Upstream(key=TARGET_COVERAGE.key, by="sample_id", required=False),
+    ),
+    columns=(
+        SAMPLE_ID,
+        METRIC,
+        _text("scope", "What it is measured over: sample, or the name of a target."),
+        VALUE,
+        UNIT,
+        _text("tool", "What measured it."),
     ),
 )
 

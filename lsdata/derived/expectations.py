@@ -65,19 +65,15 @@ def checks(dataset: Dataset) -> tuple[Check, ...]:
 
 
 def _checks(dataset: Dataset) -> Iterator[Check]:
-    key = ", ".join(dataset.primary_key)
+    key = ", ".join(f'"{k}"' for k in dataset.primary_key)
     yield Check(
         name=PRIMARY_KEY,
-        doc=f"One {dataset.grain}: ({key}) is unique.",
-        blocking=True,
+        doc=f"Grain: {dataset.grain}; ({', '.join(dataset.primary_key)}) is unique.",
         rule=f"count(*) OVER (PARTITION BY {key}) = 1",
+        blocking=True,
     )
     for c in dataset.columns:
-        rules = [f'"{c.name}" >= {c.minimum:g}'] if c.minimum is not None else []
-        rules += [f'"{c.name}" <= {c.maximum:g}'] if c.maximum is not None else []
-        rules += [f'"{c.name}" IN ({", ".join(map(_literal, c.codelist))})'] if c.codelist else []
-        rules += [f"regexp_matches(\"{c.name}\", '^(?:{c.pattern})$')"] if c.pattern else []
-        if rules:
+        if rules := _rules(c):
             allowed = " AND ".join(rules)
             yield Check(
                 name=f"column_{c.name}", doc=f"{c.doc} Allowed: {allowed}.", rule=allowed, blocking=True, column=c
@@ -86,12 +82,22 @@ def _checks(dataset: Dataset) -> Iterator[Check]:
         yield Check(name=e.name, doc=e.doc, rule=e.rule, blocking=e.blocking)
 
 
+def _rules(c: Column) -> list[str]:
+    name = f'"{c.name}"'
+    rules = [f"{name} >= {c.minimum!r}"] if c.minimum is not None else []
+    rules += [f"{name} <= {c.maximum!r}"] if c.maximum is not None else []
+    rules += [f"NOT isnan({name})"] if rules and c.type == "float64" else []
+    rules += [f"{name} IN ({', '.join(map(_literal, c.codelist))})"] if c.codelist else []
+    rules += [f"regexp_full_match({name}, {_literal(c.pattern)})"] if c.pattern else []
+    return rules
+
+
 def _literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
 def suite(dataset: Dataset) -> "gx.ExpectationSuite":
-    """The Great Expectations suite; what is not about one column alone is expected of a boolean column of its name."""
+    """The Great Expectations suite: columns by its own types, all else as a boolean column `check:<name>`."""
     gx = _gx()
     found: list[Any] = [e for check in checks(dataset) for e in _expectations(check)]
     return gx.ExpectationSuite(name=dataset.key, expectations=found)
@@ -99,40 +105,48 @@ def suite(dataset: Dataset) -> "gx.ExpectationSuite":
 
 def _expectations(check: Check) -> Iterator[Any]:
     gxe = _gx().expectations
-
     meta: dict[str, Any] = {"check": check.name}
-    if check.column is None:
-        yield gxe.ExpectColumnValuesToBeInSet(column=check.name, value_set=[True], meta=meta)
-        return
     c = check.column
+    if c is None:
+        yield gxe.ExpectColumnValuesToBeInSet(column=_verdict(check), value_set=[True], meta=meta)
+        return
     if c.minimum is not None or c.maximum is not None:
         yield gxe.ExpectColumnValuesToBeBetween(column=c.name, min_value=c.minimum, max_value=c.maximum, meta=meta)
     if c.codelist:
         yield gxe.ExpectColumnValuesToBeInSet(column=c.name, value_set=list(c.codelist), meta=meta)
     if c.pattern:
-        yield gxe.ExpectColumnValuesToMatchRegex(column=c.name, regex=f"^(?:{c.pattern})$", meta=meta)
+        yield gxe.ExpectColumnValuesToMatchRegex(column=c.name, regex=_whole(c.pattern), meta=meta)
+
+
+def _whole(pattern: str) -> str:
+    return rf"\A(?:{pattern})\Z"
+
+
+def _verdict(check: Check) -> str:
+    return f"check:{check.name}"
 
 
 def validate(dataset: Dataset, frame: pl.DataFrame) -> tuple[CheckResult, ...]:
     """Judge a frame that conforms to the declaration and is sorted by partition and primary key.
 
-    Counts of violating rows are found only where the quick verdict is negative; values never leave the frame.
+    Great Expectations gives the verdict; violating rows are counted by polars, so that no value leaves the frame. What
+    one of the two finds wrong is wrong: Great Expectations takes NaN for null, for example.
     """
     found = checks(dataset)
-    wanted = [c.column.name for c in found if c.column]
-    rules = [_holds(dataset, c).alias(c.name) for c in found if c.column is None]
-    judged = frame.select(*wanted, *rules).to_pandas()
+    verdicts = frame.select(_holds(dataset, c).alias(_verdict(c)) for c in found)
+    failing = (
+        {c.name: int(n) for c, n in zip(found, verdicts.select((~pl.all()).sum()).row(0), strict=True) if n}
+        if frame.height
+        else {}
+    )
+    columns = [c.column.name for c in found if c.column]
+    rules = verdicts.select(_verdict(c) for c in found if c.column is None)
+    judged = pl.concat([frame.select(columns), rules], how="horizontal").to_pandas()
     batch = _batch_definition().get_batch(batch_parameters={"dataframe": judged})
-    expectations = suite(dataset)
-    outcome = batch.validate(expectations, result_format="BOOLEAN_ONLY")
-    failing: dict[str, int] = {}
-    if not outcome.success:
-        counts: Any = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
-        for result in batch.validate(expectations, result_format=counts).results:
-            if not result.success:
-                config: Any = result.expectation_config
-                name = config.meta["check"]
-                failing[name] = max(failing.get(name, 0), int(result.result.get("unexpected_count") or 1))
+    outcome = batch.validate(suite(dataset), result_format="BOOLEAN_ONLY")
+    for result in outcome.results:
+        if not result.success:
+            failing.setdefault(result.expectation_config.meta["check"], frame.height)
     return tuple(
         CheckResult(
             name=c.name,
@@ -156,10 +170,23 @@ def violations(dataset: Dataset, check: Check) -> str:
 def _holds(dataset: Dataset, check: Check) -> pl.Expr:
     """True where the row is right. SQL says null where it cannot say; a rule that cannot say is not violated."""
     if check.name == PRIMARY_KEY:
-        # Sorted by key: a duplicate equals its neighbour.
-        same = pl.all_horizontal(pl.col(k).eq_missing(pl.col(k).shift(1)) for k in dataset.primary_key)
-        return ~(same & (pl.int_range(pl.len()) > 0))
-    return pl.sql_expr(check.rule).fill_null(value=True)
+        # Sorted by key: a row that is not alone equals a neighbour.
+        return ~(_equals_neighbour(dataset, 1) | _equals_neighbour(dataset, -1))
+    if check.column is None:
+        return pl.sql_expr(check.rule).fill_null(value=True)
+    c, column = check.column, pl.col(check.column.name)
+    held = [column >= c.minimum] if c.minimum is not None else []
+    held += [column <= c.maximum] if c.maximum is not None else []
+    held += [~column.is_nan()] if held and c.type == "float64" else []
+    held += [column.is_in(c.codelist)] if c.codelist else []
+    held += [column.str.contains(rf"\A(?:{c.pattern})\z")] if c.pattern else []
+    return pl.all_horizontal(held).fill_null(value=True)
+
+
+def _equals_neighbour(dataset: Dataset, step: int) -> pl.Expr:
+    row = pl.int_range(pl.len())
+    exists = row > 0 if step > 0 else row < pl.len() - 1
+    return exists & pl.all_horizontal(pl.col(k).eq_missing(pl.col(k).shift(step)) for k in dataset.primary_key)
 
 
 @cache

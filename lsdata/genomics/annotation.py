@@ -82,7 +82,12 @@ def _annotate(work: Work, cohort: str, name: str, roles: dict[str, str]) -> Job:
     if "genes" in roles:
         inputs["genes"] = str(work.file(ANNOTATION_SOURCES.key, name, roles["genes"]))
         # Unphased genotypes are taken as they stand (`--phase a`), as bcftools csq's manual does for unphased calls.
-        csq = " | bcftools csq --no-version --phase a --ncsq 64 -f {inputs.reference} --gff-annot {inputs.genes} -"
+        # Without --force it stops at the first transcript with a ribosomal slippage or an odd phase, and real gene
+        # models have both; with it, it skips or warns.
+        csq = (
+            " | bcftools csq --no-version --force --phase a --ncsq 64 -f {inputs.reference}"
+            " --gff-annot {inputs.genes} -"
+        )
     return Job(
         name="annotate",
         image=tools.IMAGE,
@@ -104,7 +109,8 @@ def _annotate(work: Work, cohort: str, name: str, roles: dict[str, str]) -> Job:
 def _consequences(frame: pl.DataFrame) -> list[pl.Series]:
     """gene, transcript, consequence, impact, amino_acid_change from the BCSQ strings of the whole call set.
 
-    A compound change is written once, at one of its records; the others point there as `@pos`.
+    A compound change is written once, at one of its records; the others point there as `@pos`. Several alleles may
+    lie at that position: theirs is the string that names them.
     """
     written: dict[tuple[str, str], list[str]] = {}
     for chrom, pos, bcsq in frame.select("chrom", "pos", "bcsq").iter_rows():
@@ -112,15 +118,19 @@ def _consequences(frame: pl.DataFrame) -> list[pl.Series]:
             if one and not one.startswith("@"):
                 written.setdefault((chrom, str(pos)), []).append(one)
     found = [
-        most_severe([o for one in (bcsq or "").split(",") if one for o in _resolved(chrom, one, written)])
-        for chrom, bcsq in frame.select("chrom", "bcsq").iter_rows()
+        most_severe([o for one in (bcsq or "").split(",") if one for o in _resolved(one, chrom, change, written)])
+        for chrom, change, bcsq in frame.select(
+            "chrom", pl.format("{}{}>{}", "pos", "ref", "alt").alias("change"), "bcsq"
+        ).iter_rows()
     ]
     names = ("gene", "transcript", "consequence", "impact", "amino_acid_change")
     return [pl.Series(n, [f[i] for f in found], dtype=pl.String) for i, n in enumerate(names)]
 
 
-def _resolved(chrom: str, one: str, written: dict[tuple[str, str], list[str]]) -> list[str]:
-    return written.get((chrom, one[1:]), []) if one.startswith("@") else [one]
+def _resolved(one: str, chrom: str, change: str, written: dict[tuple[str, str], list[str]]) -> list[str]:
+    if not one.startswith("@"):
+        return [one]
+    return [told for told in written.get((chrom, one[1:]), []) if change in told.rpartition("|")[2].split("+")]
 
 
 def most_severe(consequences: Sequence[str]) -> tuple[str | None, ...]:

@@ -16,11 +16,20 @@ from lsdata.derived import arrow
 from lsdata.errors import InvalidInput
 from lsdata.genomics import runs
 from lsdata.genomics.manifest import FastqStats, fastq_stats
-from lsdata.genomics.sample_sheet import PLAIN_NAME, PLAIN_NAME_RULE
+from lsdata.genomics.sample_sheet import PLAIN_NAME, PLAIN_NAME_RULE, SampleSheet
 from lsdata.lake.quarantine import Reject
 from lsdata.lake.work import Outcome, Work
 
+_METADATA = ("samplesheet.csv", "runinfo.xml", "runparameters.xml", "run.yaml")
 _METADATA_BYTES = 64 * 2**20
+"""The largest other file of a run folder that is kept when the folder is refused."""
+
+Fault = tuple[str | None, InvalidInput]
+"""A fault of a sample: the file at fault, None for the sheet."""
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _sha256(path: Path) -> str:
@@ -37,11 +46,24 @@ def sequencing_runs(work: Work) -> Outcome:
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     for folder in sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        listing = runs.list_folder(folder)
-        run = runs.assess(listing, lambda path, folder=folder: (folder / path).read_bytes())
+        try:
+            listing = runs.list_folder(folder)
+            run = runs.assess(listing, lambda path, folder=folder: (folder / path).read_bytes())
+        except InvalidInput as error:
+            listing = runs.FolderListing(folder.name, ())
+            run = runs.RunState(_printable(folder.name), "quarantined", str(error), error.code)
         rows.append({name: getattr(run, name) for name in SEQUENCING_RUNS.names})
         if run.state == "quarantined":
-            about = [f for f in listing.files if "/" not in f.path and f.size <= _METADATA_BYTES]
+            about = [
+                f.path
+                for f in listing.files
+                if f.path.lower() in _METADATA
+                or (
+                    "/" not in f.path
+                    and f.size <= _METADATA_BYTES
+                    and not f.path.lower().endswith((".gz", ".fastq", ".fq"))
+                )
+            ]
             rejects.append(
                 Reject(
                     name=run.run_id,
@@ -50,9 +72,7 @@ def sequencing_runs(work: Work) -> Outcome:
                     found=run.reason,
                     allowed="a run folder as the instrument writes it",
                     do="Correct the folder; it is looked at again.",
-                    files=tuple(
-                        folder / f.path for f in about if not f.path.lower().endswith((".gz", ".fastq", ".fq"))
-                    ),
+                    files=tuple(folder / path for path in about),
                 )
             )
         work.log(f"{run.run_id}: {run.state}. {run.reason}")
@@ -82,43 +102,12 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
         )
     assigned = runs.fastqs(listing, run.sheet)
     delivered, problems = runs.delivered_md5s(listing, lambda path: (folder / path).read_bytes())
-    faults: dict[str, list[tuple[str | None, InvalidInput]]] = defaultdict(list)
-    rejects = [
-        Reject(
-            name=path,
-            code=code,
-            where=f"sequencing/{run_id}/{path}",
-            found=reason,
-            allowed="FASTQs named for a sample of the sheet",
-            do="Correct the sheet or the file's name.",
-            files=(folder / path,),
-        )
-        for path, code, reason in assigned.unassigned
-    ]
-    rejects += [
-        Reject(
-            name=f"{p.path} line {p.line}",
-            code="md5_not_understood",
-            where=f"sequencing/{run_id}/{p.path}",
-            found=p.reason,
-            allowed="md5sum lines of delivered files",
-            do="Correct the checksum file.",
-            files=(folder / p.path,),
-        )
-        for p in problems
-    ]
+    faults: dict[str, list[Fault]] = defaultdict(list)
+    rejects: list[Reject] = []
     for sample in run.sheet.duplicates:
+        found = f"{sample} twice in a lane"
         faults[sample].append(
-            (
-                None,
-                _fault(
-                    f"sequencing/{run_id}/SampleSheet.csv",
-                    "duplicate_sample_id",
-                    f"{sample} twice in a lane",
-                    "one row per sample and lane",
-                    "Correct the sheet.",
-                ),
-            )
+            (None, _fault("duplicate_sample_id", found, "one row per sample and lane", "Correct the sheet."))
         )
     rows: list[dict[str, Any]] = []
     for done, lane in enumerate(assigned.pairs, 1):
@@ -142,16 +131,25 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
             for read, path in (("R1", lane.r1), ("R2", lane.r2))
             if path and (told := stats[path])
         ]
-    paths = {s: [p for x in assigned.pairs if x.sample_id == s for p in (x.r1, x.r2) if p] for s in faults}
+    _expect_mates(assigned.pairs, faults, every=run.instrument is not None)
+    digests = {row["sha256"] for row in rows}
+    for path, code, reason in assigned.unassigned:
+        fault = _fault(code, reason, "FASTQs named for a sample of the sheet", "Correct the sheet or the file's name.")
+        owner = _owner(listing, run.sheet, path)
+        # Another copy of what has been read takes nothing away from the sample; other reads of it do.
+        if owner and not (code == "duplicate_file" and _sha256(folder / path) in digests):
+            faults[owner].append((path, fault))
+        else:
+            rejects.append(Reject.of(_at(f"sequencing/{run_id}/{path}", fault), path, [folder / path]))
+    rejects += _md5_rejects(run_id, folder, problems)
+    sheet = next(file.path for file in listing.files if file.path.lower() == "samplesheet.csv")
     for sample, found in faults.items():
-        rejects += _refused(run_id, sample, found, paths[sample], folder)
+        rejects += _refused(run_id, folder, sample, [(path or sheet, fault) for path, fault in found])
     refused = {sample for sample, found in faults.items() if found}
     frame = pl.DataFrame(rows, schema=arrow.polars_schema(FASTQ_MANIFEST)).filter(~pl.col("sample_id").is_in(refused))
     landed = {f"sequencing/{run_id}/{path}": sha for path, sha in frame.select("path", "sha256").iter_rows()}
     landed |= {
-        f"sequencing/{run_id}/{f.path}": _sha256(folder / f.path)
-        for f in listing.files
-        if f.path.lower() in ("samplesheet.csv", "runinfo.xml", "run.yaml")
+        f"sequencing/{run_id}/{f.path}": _sha256(folder / f.path) for f in listing.files if f.path.lower() in _METADATA
     }
     notes: dict[str, str | float] = {"samples_accepted": float(frame["sample_id"].n_unique())}
     if assigned.missing:
@@ -161,85 +159,90 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
     return Outcome(rows=frame, landed=landed, rejects=tuple(rejects), notes=notes)
 
 
-def _fault(where: str, code: str, found: str, allowed: str, do: str) -> InvalidInput:
-    return InvalidInput(where, code=code, found=found, allowed=allowed, do=do)
+def _fault(code: str, found: str, allowed: str, do: str) -> InvalidInput:
+    return InvalidInput("", code=code, found=found, allowed=allowed, do=do)
 
 
-def _read(
-    folder: Path, path: str, delivered: Mapping[str, str], faults: list[tuple[str | None, InvalidInput]]
-) -> FastqStats | None:
+def _at(where: str, fault: InvalidInput, do: str = "") -> InvalidInput:
+    return InvalidInput(where, code=fault.code, found=fault.found, allowed=fault.allowed, do=f"{fault.do}{do}")
+
+
+def _read(folder: Path, path: str, delivered: Mapping[str, str], faults: list[Fault]) -> FastqStats | None:
     """The statistics of a file, or None with the fault noted."""
     try:
         stats = fastq_stats(folder / path)
     except InvalidInput as error:
         faults.append((path, error))
         return None
-    if path in delivered and delivered[path].lower() != stats.md5:
-        faults.append(
-            (
-                path,
-                _fault(
-                    path,
-                    "md5_differs",
-                    f"MD5 {stats.md5}",
-                    f"MD5 {delivered[path]} as delivered",
-                    "Copy the file again.",
-                ),
-            )
-        )
+    except OSError as error:
+        found = f"a file that cannot be read ({error.strerror or type(error).__name__})"
+        do = "Give read permission, or copy the file again."
+        faults.append((path, _fault("file_not_readable", found, "a file that this process may read", do)))
+        return None
+    if path in delivered and delivered[path] != stats.md5:
+        allowed = f"MD5 {delivered[path]} as delivered"
+        faults.append((path, _fault("md5_differs", f"MD5 {stats.md5}", allowed, "Copy the file again.")))
     if not stats.reads:
-        faults.append((path, _fault(path, "fastq_empty", "no reads", "at least one read", "Deliver it again.")))
+        faults.append((path, _fault("fastq_empty", "no reads", "at least one read", "Deliver it again.")))
     return stats
 
 
-def _mates_agree(
-    stats: Mapping[str, FastqStats | None], lane: runs.Lane, faults: list[tuple[str | None, InvalidInput]]
-) -> bool | None:
+def _mates_agree(stats: Mapping[str, FastqStats | None], lane: runs.Lane, faults: list[Fault]) -> bool | None:
     r1, r2 = stats.get(lane.r1), stats.get(lane.r2) if lane.r2 else None
     if lane.r2 is None or r1 is None or r2 is None:
         return None
     if r1.reads != r2.reads:
-        faults.append(
-            (
-                lane.r2,
-                _fault(
-                    lane.r2,
-                    "mates_unequal",
-                    f"{r2.reads} reads, {r1.reads} in {lane.r1}",
-                    "equal numbers of reads",
-                    "Deliver both files again.",
-                ),
-            )
-        )
+        found = f"{r2.reads} reads, {r1.reads} in {lane.r1}"
+        do = "Deliver both files again."
+        faults.append((lane.r2, _fault("mates_unequal", found, "equal numbers of reads", do)))
     elif r1.names_digest != r2.names_digest:
-        faults.append(
-            (
-                lane.r2,
-                _fault(
-                    lane.r2,
-                    "mate_names_differ",
-                    f"read names other than those of {lane.r1}",
-                    "the same names in order",
-                    "Deliver both files again, unsorted.",
-                ),
-            )
-        )
+        found = f"read names other than those of {lane.r1}"
+        do = "Deliver both files again, unsorted."
+        faults.append((lane.r2, _fault("mate_names_differ", found, "the same names in order", do)))
     return r1.reads == r2.reads and r1.names_digest == r2.names_digest
 
 
-def _refused(
-    run_id: str, sample: str, faults: Sequence[tuple[str | None, InvalidInput]], paths: Sequence[str], folder: Path
-) -> Iterator[Reject]:
-    for path, error in faults:
-        told = _fault(
-            f"sequencing/{run_id}/{path or 'SampleSheet.csv'}",
-            error.code,
-            error.found,
-            error.allowed,
-            f"{error.do} Sample {sample} of this run waits until then ({len(paths)} files).",
+def _expect_mates(pairs: Sequence[runs.Lane], faults: Mapping[str, list[Fault]], every: bool) -> None:
+    """Where one lane of a sample has two mates, all have; an instrument's run is paired as a whole (`every`)."""
+    paired = {lane.sample_id for lane in pairs if lane.r2}
+    for lane in pairs:
+        if lane.r2 is None and (lane.sample_id in paired or (every and paired)):
+            found = "read 1 without read 2, in paired data"
+            fault = _fault("read_1_without_read_2", found, "both mates", "Deliver the file of read 2.")
+            faults[lane.sample_id].append((lane.r1, fault))
+
+
+def _owner(listing: runs.FolderListing, sheet: SampleSheet, path: str) -> str | None:
+    """The sample that a file alone would be given to."""
+    alone = runs.fastqs(runs.FolderListing(listing.name, (runs.FileStat(path, 0, 0.0),)), sheet)
+    return next((sample for sample in sheet.samples if sample not in alone.missing), None)
+
+
+def _md5_rejects(run_id: str, folder: Path, problems: Sequence[runs.Md5Problem]) -> Iterator[Reject]:
+    """One for each checksum file."""
+    for path in dict.fromkeys(problem.path for problem in problems):
+        lines = [f"line {p.line}: {p.reason}" for p in problems if p.path == path]
+        yield Reject(
+            name=path,
+            code="md5_not_understood",
+            where=f"sequencing/{run_id}/{path}",
+            found=_listed(lines),
+            allowed="md5sum lines of delivered files",
+            do="Correct the checksum file.",
+            files=() if any(p.path == path and not p.line for p in problems) else (folder / path,),
         )
-        kept = [folder / path] if path else []
-        yield Reject.of(told, f"{sample} {path or error.code}", kept)
+
+
+def _refused(run_id: str, folder: Path, sample: str, faults: Sequence[tuple[str, InvalidInput]]) -> Iterator[Reject]:
+    for path, fault in faults:
+        place = fault.where.removeprefix(Path(path).name)
+        told = _at(f"sequencing/{run_id}/{path}{place}", fault, f" Sample {sample} of this run waits until then.")
+        kept = [] if fault.code == "file_not_readable" else [folder / path]
+        yield Reject.of(told, f"{sample} {path} {fault.code}", kept)
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "; ".join(lines[:100]) + (f"; {len(lines)} in all" if len(lines) > 100 else "")
 
 
 # -- cohorts and subjects ----------------------------------------------------------------------------------------------
@@ -256,45 +259,68 @@ def subjects(work: Work) -> Outcome:
 
 
 def _table(work: Work, dataset: Dataset, plain: Sequence[str]) -> Outcome:
-    """A CSV of declared columns. Bad rows are refused by line; a repeated row counts once."""
+    """A CSV of declared columns. Bad rows are refused by line; a repeated row counts once.
+
+    Raises:
+        InvalidInput: the header or the quoting leaves open what the cells mean. No cell is ever quoted.
+    """
     path = work.landing / work.landed[0].path
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    header = [(name or "").strip() for name in reader.fieldnames or []]
     required = [c.name for c in dataset.columns if not c.nullable]
-    if missing := [name for name in required if name not in header]:
-        raise InvalidInput(
-            path.name,
-            code="columns_missing",
-            found=f"no column {', '.join(missing)}",
-            allowed=", ".join(dataset.names),
-            do="Correct the header.",
-        )
-    reader.fieldnames = header
+    # strict: a stray quote would otherwise swallow the rows up to the next one.
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: dict[tuple[str, ...], dict[str, str | None]] = {}
     bad: list[tuple[int, str]] = []
-    for row in reader:
-        told = {name: (row.get(name) or "").strip() or None for name in dataset.names}
-        fault = _row_fault(dataset.columns, told, plain)
-        key = tuple(told[k] or "" for k in dataset.primary_key)
-        if fault is None and rows.get(key, told) != told:
-            fault = f"{', '.join(dataset.primary_key)} given before with other values"
-        if fault:
-            bad.append((reader.line_num, fault))
-        else:
-            rows[key] = told
+    disputed: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    start = 1
+    empty: list[str] = []
+    try:
+        header = [name.strip() for name in next(lines, empty)]
+        missing = [f"no column {name}" for name in required if name not in header]
+        twice = [f"column {name} more than once" for name in dataset.names if header.count(name) > 1]
+        if missing or twice:
+            raise InvalidInput(
+                path.name,
+                code="header_not_understood",
+                found=", ".join(missing + twice),
+                allowed=f"comma-separated {', '.join(dataset.names)}",
+                do="Correct the header.",
+            )
+        start = lines.line_num + 1
+        for cells in lines:
+            number, start = start, lines.line_num + 1
+            if not any(cell.strip() for cell in cells):
+                continue
+            row = dict(zip(header, cells, strict=False))
+            told = {name: (row.get(name) or "").strip() or None for name in dataset.names}
+            key = tuple(told[k] or "" for k in dataset.primary_key)
+            if fault := _row_fault(dataset.columns, told, plain, shifted=any(cells[len(header) :])):
+                bad.append((number, fault))
+            elif rows.setdefault(key, told) != told:
+                disputed[key].append(number)
+    except csv.Error as error:
+        raise InvalidInput(
+            path.name,
+            code="not_csv",
+            found=f"line {start} is not comma-separated text ({error})",
+            allowed='cells separated by commas, a cell with a comma in a pair of "',
+            do="Correct the line.",
+        ) from None
+    for key, numbers in disputed.items():
+        # Which of them holds is not for us to guess.
+        del rows[key]
+        bad += [(n, f"{', '.join(dataset.primary_key)} given before with other values; none is used") for n in numbers]
     rejects = (
         [
             Reject(
                 name=path.name,
                 code="rows_refused",
                 where=path.name,
-                found="; ".join(f"line {n}: {fault}" for n, fault in bad[:100])
-                + (f"; {len(bad)} in all" if len(bad) > 100 else ""),
+                found=_listed([f"line {n}: {fault}" for n, fault in sorted(bad)]),
                 allowed=f"{', '.join(required)} filled, {PLAIN_NAME_RULE}",
                 do="Correct these lines.",
                 files=(path,),
@@ -310,9 +336,15 @@ def _table(work: Work, dataset: Dataset, plain: Sequence[str]) -> Outcome:
     )
 
 
-def _row_fault(columns: Sequence[Column], row: Mapping[str, str | None], plain: Sequence[str]) -> str | None:
+def _row_fault(
+    columns: Sequence[Column], row: Mapping[str, str | None], plain: Sequence[str], shifted: bool
+) -> str | None:
+    if shifted:
+        return "more cells than columns"
     if empty := [c.name for c in columns if not c.nullable and row[c.name] is None]:
         return f"{', '.join(empty)} empty"
     if odd := [name for name in plain if not PLAIN_NAME.fullmatch(row[name] or "")]:
         return f"{', '.join(odd)} cannot be a name"
+    if unread := [name for name, value in row.items() if "\ufffd" in (value or "")]:
+        return f"{', '.join(unread)} with characters that are neither UTF-8 nor cp1252"
     return None

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import re
 import zlib
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,16 @@ from pathlib import Path
 import polars as pl
 
 from lsdata.catalog.genomics import ANNOTATION_SOURCES, REFERENCES
-from lsdata.compute import Input, Job
+from lsdata.compute import Job
 from lsdata.derived import arrow
 from lsdata.errors import InvalidInput, JobFailed, MissingData, SettingError
 from lsdata.genomics import tools
+from lsdata.genomics.sample_sheet import PLAIN_NAME, PLAIN_NAME_RULE
 from lsdata.lake.quarantine import Reject
 from lsdata.lake.work import Outcome, Work
+
+_CONTIG = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
+"""Source: Sequence Alignment/Map Format Specification, section 1.2.1."""
 
 
 def register(work: Work) -> Outcome:
@@ -59,6 +64,16 @@ def register(work: Work) -> Outcome:
             allowed="a FASTA, plain, gzipped or bgzipped, that samtools and bwa can index",
             do=f"Deliver it again. {error.do}",
         ) from error
+    contigs = list(_dictionary(work.destination / f"{name}.dict"))
+    times = Counter(told["SN"] for told in contigs)
+    if odd := [contig for contig, n in times.items() if n > 1 or not _CONTIG.fullmatch(contig)]:
+        raise InvalidInput(
+            f"reference/{name}/{delivered.name}",
+            code="contig_names",
+            found=f"contigs {', '.join(odd[:10])}, named more than once or with characters that SAM does not allow",
+            allowed="distinct names as in section 1.2.1 of the SAM specification",
+            do="Deliver a FASTA with such names.",
+        )
     rows = [
         {
             "reference": name,
@@ -67,7 +82,7 @@ def register(work: Work) -> Outcome:
             "md5": told["M5"],
             "fasta_sha256": made.outputs["fasta"].sha256,
         }
-        for told in _dictionary(work.destination / f"{name}.dict")
+        for told in contigs
     ]
     return Outcome(
         rows=pl.DataFrame(rows, schema=arrow.polars_schema(REFERENCES)),
@@ -77,6 +92,14 @@ def register(work: Work) -> Outcome:
 
 
 def _delivered(work: Work, name: str) -> Path:
+    if not PLAIN_NAME.fullmatch(name):
+        raise InvalidInput(
+            f"reference/{name}",
+            code="bad_folder_name",
+            found="a folder name that cannot be a file name",
+            allowed=PLAIN_NAME_RULE,
+            do="Rename the folder and its FASTA.",
+        )
     paths = [work.landing / f.path for f in work.landed]
     for wanted in (f"{name}.fa.gz", f"{name}.fa", f"{name}.fasta.gz", f"{name}.fasta"):
         for path in paths:
@@ -147,6 +170,11 @@ def facts(references: pl.DataFrame, name: str) -> tuple[str, int]:
 # -- what is known about a reference -----------------------------------------------------------------------------------
 
 _SITES = ("clinvar", "known_sites")
+_INDEX = (".tbi", ".csi", ".md5")
+
+_MOST_MISMATCHES = 0.1
+"""Share of sites whose REF is not the reference's, above which a file is of another genome build: there about three of
+four differ, on the right one next to none."""
 
 
 def register_annotation(work: Work, references: pl.LazyFrame) -> Outcome:
@@ -155,23 +183,31 @@ def register_annotation(work: Work, references: pl.LazyFrame) -> Outcome:
     What cannot be used is rejected; the other sources go on.
     """
     name = work.partition
-    contigs = references.filter(pl.col("reference") == name).select("contig").collect().to_series().to_list()
+    genome = dict(references.filter(pl.col("reference") == name).select("contig", "length_bp").collect().iter_rows())
     fasta = work.file(REFERENCES.key, name, f"{name}.fa")
     rows: list[dict[str, object]] = []
     files: list[str] = []
     landed: dict[str, str] = {}
     rejects: list[Reject] = []
-    for path in sorted(work.landing / f.path for f in work.landed):
+    for path in sorted(work.landing / f.path for f in work.landed if not f.path.endswith(_INDEX)):
         role = path.name.split(".")[0]
         where = path.relative_to(work.landing).as_posix()
         landed[where] = _sha256(path)
         try:
+            if role in [row["role"] for row in rows]:
+                raise InvalidInput(
+                    where,
+                    code="source_twice",
+                    found=f"a second file of {role}",
+                    allowed="one file of each source",
+                    do="Remove one of them.",
+                )
             if role == "genes":
-                made, records, off = _genes(work, path, contigs, fasta, name)
+                made, records, off = _genes(work, path, list(genome), fasta, name)
             elif role in _SITES:
                 made, records, off = _sites(work, path, fasta, name, role)
             else:
-                made, records, off = _targets(work, path, contigs)
+                made, records, off = _targets(work, path, genome)
         except (InvalidInput, JobFailed) as error:
             code = error.code if isinstance(error, InvalidInput) else f"{role}_not_usable"
             refused = InvalidInput(where, code=code, found=error.found, allowed=error.allowed, do=error.do)
@@ -203,6 +239,8 @@ def _sites(work: Work, path: Path, fasta: Path, reference: str, role: str) -> tu
         image=tools.IMAGE,
         command=r"""
 fasta={inputs.fasta}
+touch norm.txt
+trap 'cat norm.txt >&2' EXIT
 bcftools view --no-version {inputs.vcf} | awk -v OFS='\t' '
   NR == FNR { known[$1] = 1; print "##contig=<ID=" $1 ",length=" $2 ">" > "contigs.txt"; next }
   /^##contig/ { next }
@@ -214,27 +252,42 @@ bcftools view --no-version {inputs.vcf} | awk -v OFS='\t' '
       if (!(other in known)) { off++; next }
       $1 = other
     }
+    on++
     print
   }
-  END { print off + 0 > "off.txt" }
+  END { print "off", off + 0 > "left_out.txt"; print "on", on + 0 > "left_out.txt" }
 ' "$fasta".fai - \
-  | bcftools norm --no-version --multiallelics -any --check-ref x --fasta-ref "$fasta" \
+  | bcftools norm --no-version --multiallelics -any --check-ref x --fasta-ref "$fasta" 2> norm.txt \
   | bcftools sort --temp-dir . -Oz -o {outputs.vcf}
 bcftools index --tbi {outputs.vcf}
-cp off.txt {outputs.off}
+# "Lines   total/split/realigned/skipped:	9/0/0/1"; newer versions tell mismatches apart.
+awk '/^Lines/ { n = split($2, names, "/"); split($3, counts, "/")
+  for (i = 1; i <= n; i++) if (names[i] ~ /skipped|mismatch/) bad += counts[i] } END { print "mismatch", bad + 0 }' \
+  norm.txt >> left_out.txt
+cp left_out.txt {outputs.told}
 """,
         inputs={"vcf": str(path), "fasta": tools.fasta(str(fasta), reference)},
-        outputs={"vcf": f"{role}.vcf.gz", "tbi": f"{role}.vcf.gz.tbi", "off": f"{role}.off.txt"},
+        outputs={"vcf": f"{role}.vcf.gz", "tbi": f"{role}.vcf.gz.tbi", "told": f"{role}.left_out.txt"},
         tools=tools.BCFTOOLS,
         cores=1,
         memory_mib=2_000,
         minutes=10,
     )
     work.run(job)
-    off = work.destination / f"{role}.off.txt"
-    dropped = int(off.read_text())
-    off.unlink()
-    return [job.outputs["vcf"], job.outputs["tbi"]], _vcf_records(work.destination / job.outputs["vcf"]), dropped
+    left_out = work.destination / job.outputs["told"]
+    told = {kind: int(n) for kind, n in map(str.split, left_out.read_text().splitlines())}
+    left_out.unlink()
+    if told["mismatch"] > _MOST_MISMATCHES * told["on"]:
+        raise InvalidInput(
+            path.name,
+            code="sites_of_another_reference",
+            found=f"REF of {told['mismatch']} of {told['on']} records is not the reference's",
+            allowed="sites of this reference",
+            do="Deliver the file of this genome build.",
+        )
+    if told["mismatch"]:
+        work.log(f"{path.name}: left out {told['mismatch']} records whose REF is not the reference's")
+    return [job.outputs["vcf"], job.outputs["tbi"]], _vcf_records(work.destination / job.outputs["vcf"]), told["off"]
 
 
 def _vcf_records(path: Path) -> int:
@@ -244,38 +297,43 @@ def _vcf_records(path: Path) -> int:
     return sum(1 for _ in reader)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
-def _targets(work: Work, path: Path, contigs: list[str]) -> tuple[list[str], int, int]:
-    kept: list[str] = []
+def _targets(work: Work, path: Path, genome: Mapping[str, int]) -> tuple[list[str], int, int]:
+    kept: list[tuple[str, int, int, str]] = []
+    bad: list[int] = []
     off = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        if not line.strip() or line.startswith(("#", "track", "browser")):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
+        if not line.strip() or re.match(r"#|track\b|browser\b", line):
             continue
-        fields = line.rstrip().split("\t")
-        if len(fields) < 3 or not (fields[1].isdigit() and fields[2].isdigit() and int(fields[1]) < int(fields[2])):
-            raise InvalidInput(
-                f"{path.name} line {number}",
-                code="targets_not_bed",
-                found="not chrom, start, end",
-                allowed="BED: tab-separated, 0-based start < end",
-                do="Correct the line.",
-            )
-        if fields[0] in contigs:
-            kept.append(
-                "\t".join([*fields[:3], fields[3] if len(fields) > 3 else f"{fields[0]}:{fields[1]}-{fields[2]}"])
-            )
-        else:
+        told = re.fullmatch(r"([^\t]+)\t([0-9]+)\t([0-9]+)(?:\t([^\t]*).*)?", line.rstrip())
+        if told is None or int(told[2]) >= int(told[3]):
+            bad.append(number)
+            continue
+        contig, start, end = _on(told[1], genome), int(told[2]), int(told[3])
+        if contig is None:
             off += 1
+        elif end > genome[contig]:
+            bad.append(number)
+        else:
+            kept.append((contig, start, end, told[4] or f"{contig}:{start}-{end}"))
+    if bad:
+        raise InvalidInput(
+            path.name,
+            code="targets_not_bed",
+            found=f"lines {', '.join(map(str, bad[:20]))}" + (f" and {len(bad) - 20} more" if len(bad) > 20 else ""),
+            allowed="BED: tab-separated chrom, start, end; 0-based start < end, within the contig",
+            do="Correct the lines.",
+        )
     if not kept:
         raise InvalidInput(
             path.name,
             code="targets_off_reference",
-            found="no target on the reference",
-            allowed=f"contigs {', '.join(contigs[:10])}",
+            found=f"no target on the reference ({off} elsewhere)",
+            allowed=f"contigs {', '.join(list(genome)[:10])}",
             do="Deliver targets of this reference.",
         )
-    order = {c: i for i, c in enumerate(contigs)}
-    kept.sort(key=lambda t: (order[t.split("\t")[0]], int(t.split("\t")[1]), int(t.split("\t")[2])))
-    (work.destination / "targets.bed").write_text("\n".join(kept) + "\n")
+    order = {c: i for i, c in enumerate(genome)}
+    kept.sort(key=lambda target: (order[target[0]], *target[1:]))
+    (work.destination / "targets.bed").write_text("".join(f"{c}\t{s}\t{e}\t{name}\n" for c, s, e, name in kept))
     return ["targets.bed"], len(kept), off
 
 
@@ -285,12 +343,7 @@ _TRANSCRIPT = re.compile(r"transcript|.*RNA|.*_gene_segment|pseudogenic_transcri
 _GENE = re.compile(r".*gene")
 _CODING = ("CDS", "stop_codon")
 _UNTRANSLATED = ("five_prime_UTR", "three_prime_UTR", "five_prime_utr", "three_prime_utr", "UTR")
-_BIOTYPES = {
-    "mRNA": "protein_coding",
-    "transcript": "misc_RNA",
-    "lnc_RNA": "lincRNA",
-    "lncRNA": "lincRNA",
-}
+_BIOTYPES = {"transcript": "misc_RNA", "lnc_RNA": "lincRNA", "lncRNA": "lincRNA"}
 """Feature types of RefSeq, and a biotype Ensembl has renamed, as bcftools csq (to 1.16) knows them."""
 
 
@@ -349,6 +402,7 @@ class _Transcript:
     source: str
     strand: str
     gene: str = ""
+    kind: str = ""
     biotype: str = ""
     span: tuple[int, int] | None = None
     exons: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -369,7 +423,8 @@ class _Transcript:
                 coding = sorted([*coding, (start, end, phase)])
         exons = sorted(set(self.exons) or {(s, e) for s, e, _ in coding} | set(self.untranslated))
         span = self.span or (exons[0][0], max(e for _, e in exons))
-        told = f"ID=transcript:{ident};Parent=gene:{self.gene};biotype={self.biotype}"
+        biotype = self.biotype or ("protein_coding" if coding else _BIOTYPES.get(self.kind, self.kind))
+        told = f"ID=transcript:{ident};Parent=gene:{self.gene};biotype={biotype}"
         yield self._line("transcript", *span, ".", told)
         owner = f"Parent=transcript:{ident}"
         yield from (self._line("exon", s, e, ".", owner) for s, e in exons)
@@ -409,9 +464,10 @@ def ensembl_gff3(lines: Iterable[str], contigs: Sequence[str]) -> tuple[str, int
         if _GENE.fullmatch(kind):
             ident = _bare(about.get("ID") or about.get("gene_id", ""))
             symbol = about.get("Name") or about.get("gene_name") or about.get("gene") or ident
-            genes[ident] = "\t".join(
-                [contig, source, "gene", start, end, ".", strand, ".", f"ID=gene:{ident};Name={symbol};"]
-            ) + f"biotype={_biotype(about, 'gene', 'mRNA')}"
+            genes[ident] = (
+                "\t".join([contig, source, "gene", start, end, ".", strand, ".", f"ID=gene:{ident};Name={symbol};"])
+                + f"biotype={_biotype(about, 'gene') or 'protein_coding'}"
+            )
             continue
         is_transcript = _TRANSCRIPT.fullmatch(kind)
         if not is_transcript and kind not in ("exon", *_CODING, *_UNTRANSLATED):
@@ -422,7 +478,7 @@ def ensembl_gff3(lines: Iterable[str], contigs: Sequence[str]) -> tuple[str, int
             made = transcripts.setdefault(ident, _Transcript(contig, source, strand))
             if is_transcript:
                 made.gene = _bare(about.get("Parent") or about.get("gene_id", ""))
-                made.biotype, made.span = _biotype(about, "transcript", kind), place
+                made.kind, made.biotype, made.span = kind, _biotype(about, "transcript"), place
             elif kind == "exon":
                 made.exons.append(place)
             elif kind in _UNTRANSLATED:
@@ -443,8 +499,7 @@ def _on(contig: str, known: Container[str]) -> str | None:
 def _attributes(told: str) -> dict[str, str]:
     if re.match(r'\s*\w+ "', told):  # GTF: key "value";
         return {m[1]: m[2] for m in re.finditer(r'(\w+) "?([^";]*)"?', told)}
-    parts = (part.strip().split("=", 1) for part in told.split(";") if "=" in part)
-    return {name: value for name, value in parts}
+    return dict(part.strip().split("=", 1) for part in told.split(";") if "=" in part)
 
 
 def _bare(ident: str) -> str:
@@ -452,7 +507,6 @@ def _bare(ident: str) -> str:
     return re.sub(r"^(gene[:-]|transcript:|rna-)", "", ident.strip())
 
 
-def _biotype(about: Mapping[str, str], level: str, kind: str) -> str:
-    told = (about.get(name) for name in ("biotype", f"{level}_biotype", f"{level}_type"))
-    found = next((one for one in told if one), kind)
-    return _BIOTYPES.get(found, found)
+def _biotype(about: Mapping[str, str], level: str) -> str:
+    told = next((about[name] for name in ("biotype", f"{level}_biotype", f"{level}_type") if about.get(name)), "")
+    return _BIOTYPES.get(told, told)

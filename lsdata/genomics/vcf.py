@@ -1,4 +1,7 @@
-"""VCF to columns, through htslib (cyvcf2): lossless for PASS versus '.', phase, missing values and '*' alleles."""
+"""VCF to columns, through htslib (cyvcf2): lossless for PASS versus '.', phase, missing values and '*' alleles.
+
+Phase is that of the whole genotype: of a polyploid that is phased in part, htslib's reader here tells no more.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -22,6 +25,10 @@ def _open(path: Path) -> Any:
     from cyvcf2 import VCF  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - it has none
 
     return cast("Any", VCF(str(path)))
+
+
+def _alt(record: Any) -> str:
+    return ",".join(record.ALT) or "."
 
 
 def _filter(record: Any) -> str | None:
@@ -52,7 +59,7 @@ def read_sites(path: Path) -> pl.DataFrame:
         columns["chrom"].append(record.CHROM)
         columns["pos"].append(record.POS)
         columns["ref"].append(record.REF)
-        columns["alt"].append(",".join(record.ALT))
+        columns["alt"].append(_alt(record))
         columns["site"].append(site(record))
         columns["qual"].append(record.QUAL)
         columns["filter"].append(_filter(record))
@@ -71,13 +78,17 @@ def read_sites(path: Path) -> pl.DataFrame:
 def site(record: Any) -> str:
     """The record as it was before splitting and left alignment, from bcftools norm --old-rec-tag.
 
-    The tag is `chrom|pos|ref|alt,alt|index of this alternate`; absent where nothing was changed.
+    The tag is `chrom|pos|ref|alt,alt|index of this alternate`, without the index where nothing was split; absent where
+    nothing was changed. A contig's name may have a `|` itself.
     """
     told = record.INFO.get("OLD_REC")
     if told:
-        chrom, pos, ref, alts = str(told).split(",OLD")[0].split("|")[:4]
-        return f"{chrom}:{pos}:{ref}:{alts}"
-    return f"{record.CHROM}:{record.POS}:{record.REF}:{','.join(record.ALT)}"
+        fields = str(told).split("|")
+        chrom, (pos, ref, alts) = fields[:-3], fields[-3:]
+        if alts.isdecimal():
+            chrom, (pos, ref, alts) = fields[:-4], fields[-4:-1]
+        return f"{'|'.join(chrom)}:{pos}:{ref}:{alts}"
+    return f"{record.CHROM}:{record.POS}:{record.REF}:{_alt(record)}"
 
 
 def read_lookup(path: Path, fields: Mapping[str, Sequence[str]]) -> pl.DataFrame:
@@ -87,7 +98,7 @@ def read_lookup(path: Path, fields: Mapping[str, Sequence[str]]) -> pl.DataFrame
         columns["chrom"].append(record.CHROM)
         columns["pos"].append(record.POS)
         columns["ref"].append(record.REF)
-        columns["alt"].append(",".join(record.ALT))
+        columns["alt"].append(_alt(record))
         for name, tags in fields.items():
             values = (record.ID if tag == "ID" else record.INFO.get(tag) for tag in tags)
             filled = next((v for v in values if v is not None), None)
@@ -121,7 +132,7 @@ def site_genotypes(path: Path) -> pl.DataFrame:
     rows: list[tuple[str, str, str]] = []
     for record in reader:
         if len(record.ALT) > 1:
-            told = f"{record.CHROM}:{record.POS}:{record.REF}:{','.join(record.ALT)}"
+            told = f"{record.CHROM}:{record.POS}:{record.REF}:{_alt(record)}"
             rows += [(told, s, gt) for s, gt in zip(samples, _gt_strings([record], len(samples))[0], strict=True)]
     return pl.DataFrame(rows, schema=dict.fromkeys(_SITE_KEY, pl.String), orient="row")
 
@@ -143,7 +154,7 @@ def read_genotypes(path: Path) -> Iterator[pl.DataFrame]:
                 "chrom": [r.CHROM for r in batch],
                 "pos": [r.POS for r in batch],
                 "ref": [r.REF for r in batch],
-                "alt": [",".join(r.ALT) for r in batch],
+                "alt": [_alt(r) for r in batch],
                 "site": [site(r) for r in batch],
             },
             schema_overrides={"pos": pl.Int64},
@@ -170,7 +181,10 @@ def _numbers(batch: Sequence[Any], tag: str, samples: int, width: int) -> "np.nd
 
     out = np.full((len(batch) * samples, width), _MISSING, dtype=np.int32)
     for i, record in enumerate(batch):
-        values = record.format(tag)
+        try:
+            values = record.format(tag)
+        except KeyError:  # the header does not know the tag, so no record has it
+            break
         if values is not None:
             w = min(width, values.shape[1])
             out[i * samples : (i + 1) * samples, :w] = values[:, :w]
@@ -187,17 +201,19 @@ def _genotype_column(batch: Sequence[Any], samples: int) -> pl.Series:
     """GT of a batch as text. Distinct genotypes are few: each is written out once and looked up by its codes."""
     import numpy as np
 
-    arrays = [record.genotype.array() for record in batch]
-    width = max(a.shape[1] for a in arrays)
+    arrays = [record.genotype.array() if "GT" in record.FORMAT else None for record in batch]
+    width = max((a.shape[1] for a in arrays if a is not None), default=2)
     codes = np.full((len(batch) * samples, width), _ABSENT, dtype=np.int16)
     for i, a in enumerate(arrays):
-        block = codes[i * samples : (i + 1) * samples]
-        block[:, : a.shape[1] - 1] = a[:, :-1]
-        block[:, -1] = a[:, -1]
-    # One integer per genotype: alleles and phase as digits of base 4096.
+        if a is not None:
+            block = codes[i * samples : (i + 1) * samples]
+            block[:, : a.shape[1] - 1] = a[:, :-1]
+            block[:, -1] = a[:, -1]
+    # One integer per genotype: alleles and phase as digits.
+    base = int(codes.max()) - _ABSENT + 1
     folded = np.zeros(len(codes), dtype=np.int64)
     for column in range(width):
-        folded = folded * 4096 + (codes[:, column].astype(np.int64) + 8)
+        folded = folded * base + (codes[:, column].astype(np.int64) - _ABSENT)
     distinct, where = np.unique(folded, return_inverse=True)
     first = np.zeros(len(distinct), dtype=np.int64)
     first[where[::-1]] = np.arange(len(codes))[::-1]

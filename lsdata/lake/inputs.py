@@ -69,7 +69,8 @@ class Inputs:
                 hashes[upstream.key] = sha256
             elif upstream.required:
                 missing.append(upstream.key)
-        landed = tuple(f for place in dataset.landing for f in self.landing.listing(place.pattern, partition))
+        found = {f for place in dataset.landing for f in self.landing.listing(place.pattern, partition)}
+        landed = tuple(sorted(found))
         if dataset.landing:
             hashes["landing"] = fingerprint(landed)
             if not landed and not dataset.upstream:

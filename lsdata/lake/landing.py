@@ -18,18 +18,23 @@ class Landed:
 
 
 class LandingZone:
-    """Reads listings. Hidden files are not there: half-copied files of many tools are hidden."""
+    """Reads listings, each folder once: make a new one to see what is new.
+
+    Hidden files are not there: half-copied files of many tools are hidden.
+    """
 
     def __init__(self, root: Path):
         self.root = root
+        self._walked: dict[Path, tuple[Landed, ...]] = {}
 
     def listing(self, pattern: str, partition: str = "") -> tuple[Landed, ...]:
         """The files that a declared pattern names: `*` within a folder, `**` below it, `{partition}` the key."""
         pattern = pattern.replace("{partition}", partition)
-        fixed = pattern.split("*")[0].rpartition("/")[0]
-        start = self.root / fixed
+        start = self.root / pattern.split("*")[0].rpartition("/")[0]
         matches = re.compile(_regex(pattern)).fullmatch
-        return tuple(sorted(f for f in self._files(start) if matches(f.path)))
+        if start not in self._walked:
+            self._walked[start] = tuple(self._files(start))
+        return tuple(sorted(f for f in self._walked[start] if matches(f.path)))
 
     def folders(self, name: str) -> tuple[str, ...]:
         """Names of the folders in a folder."""

@@ -125,6 +125,10 @@ class State:
         """The newest publication of each partition of a dataset."""
         return {partition: history[-1] for partition, history in self._history.get(key, {}).items()}
 
+    def history(self, key: str, partition: str = "") -> tuple[Publication, ...]:
+        """All publications of a partition, oldest first."""
+        return tuple(self._history.get(key, {}).get(partition, ()))
+
     def publication(self, key: str, partition: str = "", version: int | None = None) -> Publication | None:
         """The publication of a partition that a table version shows; the newest by default."""
         history = self._history.get(key, {}).get(partition, [])

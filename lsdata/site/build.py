@@ -351,10 +351,7 @@ class Site:
 
     def _history(self, key: str, partition: str) -> Iterator[Publication]:
         """The publications of a partition, newest first."""
-        told = self.state.publication(key, partition)
-        while told:
-            yield told
-            told = self.state.publication(key, partition, told.version - 1)
+        return reversed(self.state.history(key, partition))
 
     def versions(self, told: Publication) -> int:
         """How often a partition has been published."""

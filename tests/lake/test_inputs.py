@@ -12,17 +12,16 @@ from lsdata.catalog import genomics as g
 from lsdata.lake.inputs import Inputs
 from lsdata.lake.lake import Lake
 
+BY_SAMPLE = ("gvcfs", "target_coverage", "sample_metrics")
+GOLD = ("cohort_variants", "variant_frequencies", "sample_qc", "gene_burden")
 Frames = Callable[..., pl.DataFrame]
 
 
 def stale(lake: Lake) -> set[tuple[str, str]]:
     """All partitions that are published and not from what there is now."""
-    inputs = Inputs(lake)
-    return {
-        (DATASETS[key].name, partition)
-        for key in lake.state().keys() for partition in lake.state().partitions(key)
-        if inputs.stale(DATASETS[key], partition)
-    }  # fmt: skip
+    inputs, state = Inputs(lake), lake.state()
+    published = [(dataset, partition) for key, dataset in DATASETS.items() for partition in state.partitions(key)]
+    return {(dataset.name, partition) for dataset, partition in published if inputs.stale(dataset, partition)}
 
 
 def dependents(dataset: Dataset) -> set[str]:
@@ -46,19 +45,23 @@ def test_making_it_again_with_the_same_result_makes_nothing_stale(settled: Any) 
     assert stale(settled.lake) == set()
 
 
+def name_of(value: object) -> str | None:
+    return value.name if isinstance(value, Dataset) else None
+
+
 @pytest.mark.parametrize(
     ("dataset", "partition", "expected"),
     [
-        (g.ALIGNMENTS, "A", {(n, "A") for n in ("gvcfs", "target_coverage", "sample_metrics")} | {("run_reports", "run1")}),
+        (g.ALIGNMENTS, "A", {*((n, "A") for n in BY_SAMPLE), ("run_reports", "run1")}),
         (g.GVCFS, "A", {("sample_metrics", "A"), ("run_reports", "run1"), ("joint_calls", "fam")}),
         (g.GVCFS, "C", {("sample_metrics", "C"), ("run_reports", "run2"), ("joint_calls", "solo")}),
         (g.TARGET_COVERAGE, "B", {("sample_metrics", "B")}),
         (g.FASTQ_QC, "run2", {("run_reports", "run2")}),
         (g.JOINT_CALLS, "fam", {("variants", "fam"), ("genotypes", "fam")}),
-        (g.GENOTYPES, "solo", {(n, "solo") for n in ("cohort_variants", "variant_frequencies", "sample_qc", "gene_burden")}),
-        (g.GENE_BURDEN, "solo", set()),
+        (g.GENOTYPES, "solo", {(n, "solo") for n in GOLD}),
+        (g.GENE_BURDEN, "solo", set[tuple[str, str]]()),
     ],
-    ids=lambda v: v.name if isinstance(v, Dataset) else None,
+    ids=name_of,
 )  # fmt: skip
 def test_changed_content_makes_exactly_its_dependents_stale(
     settled: Any, dataset: Dataset, partition: str, expected: set[tuple[str, str]]
@@ -92,7 +95,8 @@ def test_a_sample_of_two_runs_is_made_from_the_rows_of_both(settled: Any) -> Non
     resolved = Inputs(settled.lake).resolve(g.ALIGNMENTS, "A")
     (manifest,) = [i for i in resolved.inputs if i.key == g.FASTQ_MANIFEST.key]
     assert set(manifest.partitions) == {"run1", "run2"}
-    assert ("alignments", "A") in stale(settled.lake) and ("alignments", "B") not in stale(settled.lake)
+    assert ("alignments", "A") in stale(settled.lake)
+    assert ("alignments", "B") not in stale(settled.lake)
     rows = Inputs(settled.lake).load(g.ALIGNMENTS, ["A"])["fastq_manifest"].collect()
     assert rows.select("run_id", "sample_id").sort("run_id").rows() == [("run1", "A"), ("run2", "A")]
 
@@ -188,7 +192,8 @@ def test_upstream_rows_are_those_of_the_partitions_asked_for(settled: Any) -> No
     inputs = Inputs(settled.lake)
     loaded = {n: f.collect() for n, f in inputs.load(g.JOINT_CALLS, ["fam"]).items()}
     assert set(loaded) == {"cohorts", "gvcfs", "references", "annotation_sources"}
-    assert set(loaded["cohorts"]["cohort_id"]) == {"fam"} and set(loaded["gvcfs"]["sample_id"]) == {"A", "B"}
+    assert set(loaded["cohorts"]["cohort_id"]) == {"fam"}
+    assert set(loaded["gvcfs"]["sample_id"]) == {"A", "B"}
     both = inputs.load(g.JOINT_CALLS, ["fam", "solo"])
     assert set(both["gvcfs"].collect()["sample_id"]) == {"A", "B", "C"}
     assert set(inputs.load(g.GENOTYPES, ["solo"])["variants"].collect()["cohort_id"]) == {"solo"}
@@ -232,9 +237,7 @@ def test_partition_keys_come_sorted_from_where_the_declaration_says(settled: Any
     assert inputs.partitions(g.BY_REFERENCE) == ("ref",)
 
 
-def test_only_ready_runs_are_partitions(
-    lake: Lake, sample_frame: Frames, publish: Callable[..., Any]
-) -> None:
+def test_only_ready_runs_are_partitions(lake: Lake, sample_frame: Frames, publish: Callable[..., Any]) -> None:
     states = g.SEQUENCING_RUNS.column("state").codelist or ()
     frame = sample_frame(g.SEQUENCING_RUNS, len(states)).with_columns(state=pl.Series(states), run_id=pl.Series(states))
     publish(lake, g.SEQUENCING_RUNS, frame)

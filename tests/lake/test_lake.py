@@ -1,12 +1,12 @@
 """Publishing: all of it or nothing, one commit, the same rows again, and the evidence with it."""
 
-import base64
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from errno import ENOSPC
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from lsdata.catalog import DATASETS, Dataset, Store
 from lsdata.catalog.core import FILE_INDEX
-from lsdata.catalog.genomics import ALIGNMENTS, COHORTS, GENOTYPES, JOINT_CALLS, SUBJECTS
+from lsdata.catalog.genomics import COHORTS, GENOTYPES, JOINT_CALLS, SUBJECTS
 from lsdata.derived import arrow
 from lsdata.derived.expectations import CheckResult
 from lsdata.errors import InvalidInput, LedgerTampered, LsdataError, MissingData, SchemaMismatch, UnsupportedTable
@@ -61,6 +61,16 @@ def verdict(name: str, *, passed: bool, blocking: bool = True) -> CheckResult:
 def refusing(column: str, *bad: str) -> Callable[[Dataset, pl.DataFrame], Sequence[CheckResult]]:
     """A blocking check that frames with one of these values fail."""
     return lambda _, frame: [verdict("is_good", passed=not frame[column].is_in(list(bad)).any())]
+
+
+def always(*results: CheckResult) -> Callable[[Dataset, pl.DataFrame], Sequence[CheckResult]]:
+    """Checks that always end so."""
+    return lambda _, __: results
+
+
+def of_one_cohort(_: Dataset, frame: pl.DataFrame) -> Sequence[CheckResult]:
+    """A blocking check that every cohort passes alone."""
+    return [verdict("whole", passed=frame["cohort_id"].n_unique() == 1)]
 
 
 def two(sample_frame: Frames, seed: int = 0) -> pl.DataFrame:
@@ -156,7 +166,9 @@ def test_publishing_no_rows_empties_the_partition(
     assert dict(made.rows) == {partition: 0}
     assert content(lake, dataset.key).height == (2 if other else 0)
     told = lake.state().publication(dataset.key, partition)
-    assert told is not None and told.rows == 0 and told.fingerprint == "f"
+    assert told is not None
+    assert told.rows == 0
+    assert told.fingerprint == "f"
 
 
 def test_a_first_publish_without_rows_makes_an_empty_table(lake: Lake, publish: Publish) -> None:
@@ -166,17 +178,19 @@ def test_a_first_publish_without_rows_makes_an_empty_table(lake: Lake, publish: 
 
 
 def test_two_thousand_partitions_are_one_commit(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
-    frame = sample_frame(ALIGNMENTS, 2000)
+    frame = sample_frame(GENOTYPES, 2000)
     for version in range(2):
-        made = publish(lake, ALIGNMENTS, frame)
-        assert made.version == version and len(made.rows) == 2000
-    assert len(commits(lake, ALIGNMENTS.key)) == len(entries(lake, ALIGNMENTS.key)) == 2
-    assert content(lake, ALIGNMENTS.key).equals(frame.sort("sample_id"))
+        made = publish(lake, GENOTYPES, frame)
+        assert made.version == version
+        assert len(made.rows) == 2000
+    assert len(commits(lake, GENOTYPES.key)) == len(entries(lake, GENOTYPES.key)) == 2
+    assert content(lake, GENOTYPES.key).equals(frame.sort(GENOTYPES.primary_key))
 
 
 def test_publishing_nothing_does_nothing(lake: Lake, publish: Publish) -> None:
     assert publish(lake, GENOTYPES, arrow.empty(GENOTYPES), {}).version is None
-    assert not lake.exists(GENOTYPES.key) and lake.ledger.size() == 0
+    assert not lake.exists(GENOTYPES.key)
+    assert lake.ledger.size() == 0
 
 
 STRANGE = [
@@ -258,7 +272,9 @@ def test_a_publish_is_one_commit_that_carries_its_ledger_entry(
     )
     assert detail["partitions"]["c2"]["inputs"] == []
     told = lake.state().publication(GENOTYPES.key, "c1")
-    assert told is not None and told.inputs == (upstream, landing) and told.actor == "Grace"
+    assert told is not None
+    assert told.inputs == (upstream, landing)
+    assert told.actor == "Grace"
     assert lake.ledger.verify().ok
 
 
@@ -268,7 +284,8 @@ def test_a_publish_without_a_git_commit_names_the_code_that_runs(
     monkeypatch.setattr(lake_module, "code_version", lambda: "feedbeef")
     publish(lake, COHORTS, sample_frame(COHORTS, 1), act=Act(operator="Ada", reason="r"))
     told = lake.state().publication(COHORTS.key)
-    assert told is not None and told.git_commit == "feedbeef"
+    assert told is not None
+    assert told.git_commit == "feedbeef"
 
 
 def test_old_versions_stay_readable_with_their_publication(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
@@ -278,7 +295,8 @@ def test_old_versions_stay_readable_with_their_publication(lake: Lake, sample_fr
     for version, frame in enumerate(frames):
         assert content(lake, COHORTS.key, version).equals(frame.sort(COHORTS.primary_key))
         told = lake.state().publication(COHORTS.key, version=version)
-        assert told is not None and told.fingerprint == str(version)
+        assert told is not None
+        assert told.fingerprint == str(version)
 
 
 def test_versions_and_entries_chain(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
@@ -289,7 +307,8 @@ def test_versions_and_entries_chain(lake: Lake, sample_frame: Frames, publish: P
 
 def test_a_dataset_that_was_never_published_has_no_rows(lake: Lake) -> None:
     assert lake.read(GENOTYPES.key).collect().equals(arrow.empty(GENOTYPES))
-    assert lake.version(GENOTYPES.key) is None and lake.state().partitions(GENOTYPES.key) == {}
+    assert lake.version(GENOTYPES.key) is None
+    assert lake.state().partitions(GENOTYPES.key) == {}
 
 
 def test_an_empty_log_folder_is_a_table_never_published(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
@@ -316,7 +335,8 @@ def test_every_discrepancy_of_a_frame_is_listed_at_once(lake: Lake, sample_frame
         "gq is String; declared Int32", "gt has 3 nulls; declared not null",
     ):  # fmt: skip
         assert part in caught.value.found
-    assert not lake.exists(GENOTYPES.key) and lake.ledger.size() == 0
+    assert not lake.exists(GENOTYPES.key)
+    assert lake.ledger.size() == 0
 
 
 def test_foreign_rows_are_listed_with_the_other_discrepancies(
@@ -403,8 +423,10 @@ def test_a_failed_blocking_check_leaves_what_is_published_and_keeps_the_rows(
     old = sample_frame(COHORTS, 3)
     publish(lake, COHORTS, old)
     new = sample_frame(COHORTS, 2, seed=1)
-    made = publish(lake, COHORTS, new, validate=lambda d, f: [verdict("is_good", passed=False)])
-    assert made.version is None and made.rows == {} and dict(made.refused) == {"": ("is_good",)}
+    made = publish(lake, COHORTS, new, validate=always(verdict("is_good", passed=False)))
+    assert made.version is None
+    assert made.rows == {}
+    assert dict(made.refused) == {"": ("is_good",)}
     assert content(lake, COHORTS.key).equals(old.sort(COHORTS.primary_key))
     assert len(commits(lake, COHORTS.key)) == len(entries(lake, COHORTS.key)) == 1
     assert made.staged is not None
@@ -421,7 +443,8 @@ def test_a_refused_partition_does_not_stop_the_good_ones(lake: Lake, sample_fram
     publish(lake, GENOTYPES, old)
     new = pl.concat([two(sample_frame, 1), sample_frame(GENOTYPES, 2, "c3")])
     made = publish(lake, GENOTYPES, new, validate=refusing("cohort_id", "c1"))
-    assert dict(made.refused) == {"c1": ("is_good",)} and dict(made.rows) == {"c2": 4, "c3": 2}
+    assert dict(made.refused) == {"c1": ("is_good",)}
+    assert dict(made.rows) == {"c2": 4, "c3": 2}
     expected = pl.concat([old.filter(pl.col("cohort_id") == "c1"), new.filter(pl.col("cohort_id") != "c1")])
     assert content(lake, GENOTYPES.key).equals(expected.sort(GENOTYPES.primary_key))
     assert {p: t.version for p, t in lake.state().partitions(GENOTYPES.key).items()} == {"c1": 0, "c2": 1, "c3": 1}
@@ -440,10 +463,11 @@ def test_files_of_a_refused_partition_are_not_published(lake: Lake, sample_frame
 
 
 def test_a_failed_warning_does_not_block(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
-    made = publish(
-        lake, COHORTS, sample_frame(COHORTS, 2), validate=lambda d, f: [verdict("odd", passed=False, blocking=False)]
-    )
-    assert made.version == 0 and made.refused == {} and [r.passed for r in made.results] == [False]
+    odd = always(verdict("odd", passed=False, blocking=False))
+    made = publish(lake, COHORTS, sample_frame(COHORTS, 2), validate=odd)
+    assert made.version == 0
+    assert made.refused == {}
+    assert [r.passed for r in made.results] == [False]
 
 
 def test_a_blocking_failure_that_no_partition_shows_alone_refuses_all(
@@ -452,9 +476,10 @@ def test_a_blocking_failure_that_no_partition_shows_alone_refuses_all(
     """A key that is unique in each partition and not in the table, say: it must not pass because nobody is to blame."""
     made = publish(
         lake, GENOTYPES, two(sample_frame),
-        validate=lambda d, f: [verdict("whole", passed=f["cohort_id"].n_unique() == 1)],
+        validate=of_one_cohort,
     )  # fmt: skip
-    assert made.version is None and set(made.refused) == {"c1", "c2"}
+    assert made.version is None
+    assert set(made.refused) == {"c1", "c2"}
     assert not lake.exists(GENOTYPES.key)
 
 
@@ -465,7 +490,7 @@ def test_a_partition_without_rows_is_refused_when_the_check_fails_for_it(
     publish(lake, GENOTYPES, two(sample_frame))
     publish(
         lake, GENOTYPES, sample_frame(GENOTYPES, 2, "c1", 1), {"c1": Made(), "c2": Made()},
-        validate=lambda d, f: [verdict("dbt_tests", passed=False)],
+        validate=always(verdict("dbt_tests", passed=False)),
     )  # fmt: skip
     assert content(lake, GENOTYPES.key).equals(two(sample_frame).sort(GENOTYPES.primary_key))
 
@@ -475,7 +500,8 @@ def test_the_declared_checks_block_a_broken_key(lake: Lake, sample_frame: Frames
 
     frame = sample_frame(GENOTYPES, 2, "c1")
     made = publish(lake, GENOTYPES, pl.concat([frame, frame, sample_frame(GENOTYPES, 2, "c2")]), validate=validate)
-    assert dict(made.refused) == {"c1": ("primary_key",)} and dict(made.rows) == {"c2": 2}
+    assert dict(made.refused) == {"c1": ("primary_key",)}
+    assert dict(made.rows) == {"c2": 2}
 
 
 # ---------------------------------------------------------------- files
@@ -504,7 +530,8 @@ def test_files_and_rows_are_published_together(lake: Lake, sample_frame: Frames,
         (JOINT_CALLS.key, "c1", f"{JOINT_CALLS.key}/c1/{VCF}", "VCF", 5, told.files[VCF], "run-1"),
         (JOINT_CALLS.key, "c1", f"{JOINT_CALLS.key}/c1/logs/a.txt", "other", 3, told.files["logs/a.txt"], "run-1"),
     ]
-    assert not list((lake.root / "_staging").iterdir()) and not list((lake.files_root / "_staging").iterdir())
+    assert not list((lake.root / "_staging").iterdir())
+    assert not list((lake.files_root / "_staging").iterdir())
 
 
 def test_a_changed_file_is_changed_content(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
@@ -561,7 +588,8 @@ def test_a_name_that_is_no_file_of_the_folder_is_refused(lake: Lake, sample_fram
     with pytest.raises(InvalidInput) as caught:
         publish_named(lake, calls(sample_frame), name, prepare)
     assert caught.value.code == "no_such_file"
-    assert not lake.exists(JOINT_CALLS.key) and on_disk(lake, JOINT_CALLS.key) == {}
+    assert not lake.exists(JOINT_CALLS.key)
+    assert on_disk(lake, JOINT_CALLS.key) == {}
 
 
 def test_a_link_out_of_the_folder_is_refused(lake: Lake, sample_frame: Frames, tmp_path: Path) -> None:
@@ -598,10 +626,6 @@ def test_a_partition_key_that_is_no_folder_name_gets_no_files(
 # ---------------------------------------------------------------- when a step fails
 
 
-class Broken(Exception):
-    pass
-
-
 @pytest.mark.parametrize(
     "step", ["stage", "checked", "journal written", "journal in place", "file moved", "files moved", "files indexed",
              "committed", "recorded"],
@@ -615,11 +639,11 @@ def test_a_publish_that_fails_at_any_step_is_all_there_or_not_at_all_after_recov
 
     def fail(at: str) -> None:
         if at == step:
-            raise Broken(at)
+            raise OSError(ENOSPC, at)
 
     monkeypatch.setattr(lake_module, "reached", fail)
     new = calls(sample_frame, seed=1)
-    with pytest.raises(Broken):
+    with pytest.raises(OSError, match=step):
         publish(lake, JOINT_CALLS, new, files={"c1": {VCF: b"new", DB: b"new"}})
     monkeypatch.undo()
     lake = Lake(settings)
@@ -679,8 +703,10 @@ def test_processes_that_publish_different_partitions_lose_nothing(
     at_once([(lake.settings.home, p, frame, 3, files) for p, frame in frames.items()])
     assert content(lake, JOINT_CALLS.key).equals(pl.concat(frames.values()).sort(JOINT_CALLS.primary_key))
     found = entries(lake, JOINT_CALLS.key)
-    assert [e.new_version for e in found] == list(range(12)) and lake.version(JOINT_CALLS.key) == 11
-    assert lake.ledger.verify().ok and lake.recover() == []
+    assert [e.new_version for e in found] == list(range(12))
+    assert lake.version(JOINT_CALLS.key) == 11
+    assert lake.ledger.verify().ok
+    assert lake.recover() == []
     if files:
         index = lake.read(FILE_INDEX.key).collect()
         assert sorted(index["partition"]) == sorted(frames)
@@ -733,11 +759,13 @@ def foreign(lake: Lake, frame: pl.DataFrame, **more: Any) -> None:
 def test_a_foreign_commit_gets_its_entry_on_recovery(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
     publish(lake, COHORTS, sample_frame(COHORTS, 2))
     foreign(lake, sample_frame(COHORTS, 1, seed=1))
-    assert len(lake.recover()) == 1 and lake.recover() == []
+    assert len(lake.recover()) == 1
+    assert lake.recover() == []
     last = entries(lake, COHORTS.key)[-1]
     assert (last.action, last.actor, last.old_version, last.new_version) == ("foreign_commit", "unknown", 0, 1)
     publish(lake, COHORTS, sample_frame(COHORTS, 2))
-    assert [e.new_version for e in entries(lake, COHORTS.key)] == [0, 1, 2] and lake.ledger.verify().ok
+    assert [e.new_version for e in entries(lake, COHORTS.key)] == [0, 1, 2]
+    assert lake.ledger.verify().ok
 
 
 def test_a_foreign_commit_gets_its_entry_before_the_next_publish(
@@ -832,14 +860,16 @@ def test_a_dropped_table_can_be_published_again(lake: Lake, sample_frame: Frames
     publish(lake, JOINT_CALLS, calls(sample_frame), files={"c1": {VCF: b"1"}})
     publish(lake, JOINT_CALLS, calls(sample_frame, "c2"), files={"c2": {VCF: b"2"}})
     lake.drop(JOINT_CALLS.key, Act(operator="Grace", reason="consent withdrawn"))
-    assert not lake.exists(JOINT_CALLS.key) and on_disk(lake, JOINT_CALLS.key) == {}
+    assert not lake.exists(JOINT_CALLS.key)
+    assert on_disk(lake, JOINT_CALLS.key) == {}
     assert lake.state().partitions(JOINT_CALLS.key) == {}
     last = entries(lake, JOINT_CALLS.key)[-1]
     assert (last.action, last.actor, last.old_version, last.new_version) == ("delete", "Grace", 1, None)
     fresh = Lake(lake.settings)
     assert fresh.recover() == []
     assert publish(fresh, JOINT_CALLS, calls(sample_frame), files={"c1": {VCF: b"3"}}).version == 0
-    assert set(fresh.state().partitions(JOINT_CALLS.key)) == {"c1"} and fresh.ledger.verify().ok
+    assert set(fresh.state().partitions(JOINT_CALLS.key)) == {"c1"}
+    assert fresh.ledger.verify().ok
 
 
 def test_the_file_index_holds_no_files_of_a_dropped_table(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
@@ -858,10 +888,12 @@ def test_compaction_changes_files_and_nothing_else(lake: Lake, sample_frame: Fra
     lake.recover()
     before = lake.state().partitions(GENOTYPES.key)
     act = Act(operator="Ada", reason="upkeep")
-    assert lake.compact(GENOTYPES.key, act) == 3 and lake.compact(GENOTYPES.key, act) is None
+    assert lake.compact(GENOTYPES.key, act) == 3
+    assert lake.compact(GENOTYPES.key, act) is None
     assert content(lake, GENOTYPES.key).equals(frame.sort(GENOTYPES.primary_key))
     assert lake.state().partitions(GENOTYPES.key) == before
-    assert lake.recover() == [] and [e.new_version for e in entries(lake, GENOTYPES.key)] == [0, 1, 2, 3]
+    assert lake.recover() == []
+    assert [e.new_version for e in entries(lake, GENOTYPES.key)] == [0, 1, 2, 3]
     assert publish(lake, GENOTYPES, frame).version == 4
 
 
@@ -885,21 +917,21 @@ def nowhere(text: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "spoiled",
     [
-        lambda f: f.with_columns(sample_id=pl.lit(None, pl.String)),
-        lambda f: f.with_columns(pl.col("name").alias("surname")),
-        lambda f: f.with_columns(pl.col("zip").cast(pl.Int64)),
-        lambda f: f.with_columns(pl.col("phenotype_note").cast(pl.Categorical)),
-        lambda f: f.drop("patient_id"),
+        pl.lit(None, pl.String).alias("sample_id"),
+        pl.col("name").alias("surname"),
+        pl.col("zip").cast(pl.Int64),
+        pl.col("phenotype_note").cast(pl.Categorical),
     ],
 )
 def test_a_refusal_holds_no_value_of_an_identifying_column(
-    lake: Lake, sample_frame: Frames, publish: Publish, spoil: Callable[[pl.DataFrame], pl.DataFrame]
+    lake: Lake, sample_frame: Frames, publish: Publish, spoiled: pl.Expr
 ) -> None:
     with pytest.raises(SchemaMismatch) as caught:
-        publish(lake, SUBJECTS, spoil(patient(sample_frame)))
-    assert nowhere(str(caught.value)) and nowhere(repr(caught.value.args))
+        publish(lake, SUBJECTS, patient(sample_frame).with_columns(spoiled))
+    assert nowhere(str(caught.value))
+    assert nowhere(repr(caught.value.args))
 
 
 def test_checks_ledger_and_logs_hold_no_value_of_an_identifying_column(
@@ -914,13 +946,12 @@ def test_checks_ledger_and_logs_hold_no_value_of_an_identifying_column(
     assert {r.name for r in made.results if not r.passed} == {"primary_key", "column_sample_id"}
     publish(lake, SUBJECTS, frame, validate=validate)
     ledger = b"".join(p.read_bytes() for p in lake.settings.path("ledger").iterdir())
-    log = "".join(map(json.dumps, commits(lake, SUBJECTS.key)[0]))
+    carried = [info(commit)[COMMIT_KEY] for commit in commits(lake, SUBJECTS.key)]
     told = json.loads((Path(made.staged or "") / "refused.json").read_text())
     out, err = capfd.readouterr()
-    for text in (repr(made), json.dumps(told), ledger.decode(), out, err, caplog.text):
+    for text in (repr(made), json.dumps(told), ledger.decode(), out, err, caplog.text, *carried):
         assert nowhere(text)
     assert nowhere(json.dumps([e.detail for e in entries(lake, SUBJECTS.key)]))
-    assert base64.b64encode(SECRETS[0].encode()).decode() not in log
 
 
 def test_every_process_of_one_home_uses_one_lock_per_table(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
@@ -937,4 +968,5 @@ def test_a_home_may_be_called_anything(tmp_path: Path, sample_frame: Frames, pub
         publish(lake, JOINT_CALLS, frame, files={"c1": {VCF: b"calls"}})
     assert content(lake, JOINT_CALLS.key).equals(frame.sort(JOINT_CALLS.primary_key))
     assert lake.compact(JOINT_CALLS.key, Act(operator="Ada", reason="upkeep")) is None
-    assert lake.recover() == [] and lake.ledger.verify().ok
+    assert lake.recover() == []
+    assert lake.ledger.verify().ok

@@ -46,7 +46,8 @@ def test_the_reason_has_all_parts_and_the_original_its_bytes_and_hash(quarantine
     sha256 = hashlib.sha256(b"original").hexdigest()
     assert told["files"] == [{"name": "a.fastq.gz", "bytes": 8, "sha256": sha256}]
     assert (quarantine.root / told["path"] / "a.fastq.gz").read_bytes() == b"original"
-    assert told["resolved_at"] is None and told["quarantined_at"].endswith("+00:00")
+    assert told["resolved_at"] is None
+    assert told["quarantined_at"].endswith("+00:00")
 
 
 def test_the_bytes_stay_when_the_original_is_changed_or_gone(quarantine: Quarantine, original: Path) -> None:
@@ -91,7 +92,8 @@ def test_partitions_datasets_and_domains_do_not_resolve_each_other(quarantine: Q
 
 
 def test_nothing_is_open_where_nothing_was_quarantined(quarantine: Quarantine) -> None:
-    assert codes(quarantine) == [] and codes(quarantine, "genomics") == []
+    assert codes(quarantine) == []
+    assert codes(quarantine, "genomics") == []
     quarantine.replace("genomics", "d", "p", [])
     assert codes(quarantine) == []
 
@@ -154,7 +156,11 @@ def test_quarantining_again_keeps_the_files_as_they_are_now(quarantine: Quaranti
 def test_a_read_only_original_may_be_linked_and_never_changes(
     quarantine: Quarantine, original: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    def read_only(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(os, "access", read_only)
     for _ in range(2):
         quarantine.replace("genomics", "d", "p", [reject("a", original)])
     (told,) = quarantine.open()
