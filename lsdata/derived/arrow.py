@@ -56,29 +56,40 @@ def typed(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(dataset.names).cast(polars_schema(dataset))
 
 
-def conform(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame, columns in declared order, if it is the declared one; types are never cast.
-
-    Raises:
-        SchemaMismatch: it is not; every discrepancy is listed.
-    """
+def schema_faults(dataset: Dataset, found: pl.Schema) -> list[str]:
+    """Declared columns that are missing or of another type."""
     declared = polars_schema(dataset)
-    found = frame.schema
     faults = [f"{name} is missing" for name in declared if name not in found]
-    faults += [f"{name} is not declared" for name in found if name not in declared]
-    faults += [
+    return faults + [
         f"{name} is {found[name]}; declared {dtype}"
         for name, dtype in declared.items()
         if name in found and found[name] != dtype
     ]
+
+
+def conform(dataset: Dataset, frame: pl.DataFrame, within: tuple[str, list[str]] | None = None) -> pl.DataFrame:
+    """The frame, columns in declared order, if it is the declared one; types are never cast.
+
+    Args:
+        within: a column and the only values it may have: the partitions being made.
+
+    Raises:
+        SchemaMismatch: it is not; every discrepancy is listed.
+    """
+    found = frame.schema
+    faults = schema_faults(dataset, found)
+    faults += [f"{name} is not declared" for name in found if name not in dataset.names]
     required = [c.name for c in dataset.columns if not c.nullable and c.name in found]
     nulls = frame.select(pl.col(required).null_count()).row(0) if required else ()
     faults += [f"{name} has {n} nulls; declared not null" for name, n in zip(required, nulls, strict=True) if n]
+    if within and found.get(within[0]) == pl.String:
+        strangers = frame.select(pl.col(within[0]).unique().drop_nulls()).filter(~pl.col(within[0]).is_in(within[1]))
+        faults += [f"rows of {strangers.height} partitions that are not being made"] if strangers.height else []
     if faults:
         raise SchemaMismatch(
             dataset.key,
             found="; ".join(faults),
-            allowed=f"the {len(declared)} columns declared in lsdata.catalog",
+            allowed=f"the {len(dataset.columns)} columns declared in lsdata.catalog",
             do="Cast in the function that makes the rows, or change the declaration.",
         )
-    return frame.select(declared.names())
+    return frame.select(dataset.names)

@@ -38,6 +38,8 @@ def register(work: Work) -> Outcome:
         command=(
             "case {inputs.fasta} in *.gz) unpack='gzip -dc';; *) unpack=cat;; esac\n"
             "$unpack {inputs.fasta} > {outputs.fasta}\n"
+            # samtools would index a FASTQ too.
+            "head -c 1 {outputs.fasta} | grep -qF '>' || { echo 'It does not start with >' >&2; exit 1; }\n"
             "samtools faidx {outputs.fasta}\n"
             "samtools dict --uri {outputs.fasta} -o {outputs.dict} {outputs.fasta}\n"
             "bwa index {outputs.fasta}\n"

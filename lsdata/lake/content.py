@@ -32,6 +32,8 @@ def rows_sha256(frame: pl.DataFrame, key: Sequence[str]) -> str:
 
 
 def _update(digest: "Digest", series: pl.Series) -> None:
+    # Whether flags follow is written too, or they could be taken for values.
+    digest.update(b"\1" if series.null_count() else b"\0")
     if series.null_count():
         digest.update(series.is_null().cast(pl.UInt8).to_numpy().tobytes())
     if isinstance(series.dtype, pl.List):
@@ -44,8 +46,9 @@ def _update(digest: "Digest", series: pl.Series) -> None:
     elif series.dtype == pl.Boolean:
         digest.update(series.fill_null(value=False).cast(pl.UInt8).to_numpy().tobytes())
     elif series.dtype.is_float():
-        # 0.0 and -0.0 are equal values, so they must be equal bytes.
-        digest.update((series.fill_null(0.0) + 0.0).to_numpy().tobytes())
+        # Equal values must be equal bytes: -0.0 is 0.0, and all NaN are one.
+        values = series.fill_null(0.0).fill_nan(None).to_numpy() + 0.0
+        digest.update(values.tobytes())
     else:
         digest.update(series.to_physical().fill_null(0).to_numpy().tobytes())
 

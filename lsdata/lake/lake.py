@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
+from urllib.parse import unquote
 
 import polars as pl
 
@@ -110,7 +111,12 @@ class Staging:
     lock: int = field(repr=False)
 
     def folder(self, partition: str) -> Path:
-        """Where the files of a partition are put before they are published."""
+        """Where the files of a partition are put before they are published.
+
+        Raises:
+            InvalidInput: the key cannot be a folder.
+        """
+        _expect_folder_names("staging", [partition] if partition else [])
         folder = self.files / (partition or "all")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -140,14 +146,14 @@ class Lake:
         return str(self.root / key)
 
     def exists(self, key: str) -> bool:
-        """Whether the dataset has been published."""
-        return (self.root / key / "_delta_log").is_dir()
+        """Whether the dataset has been published. A process that dies in a first commit leaves an empty log."""
+        return any((self.root / key / "_delta_log").glob("*.json"))
 
     def version(self, key: str) -> int | None:
         """The table's Delta version; None before the first publish."""
         from deltalake import DeltaTable
 
-        return DeltaTable(self.uri(key), without_files=True).version() if self.exists(key) else None
+        return DeltaTable(self.uri(key)).version() if self.exists(key) else None
 
     def read(self, key: str, partitions: Sequence[str] | None = None, version: int | None = None) -> pl.LazyFrame:
         """The rows of a declared dataset, or of some of its partitions; no rows before the first publish.
@@ -159,14 +165,13 @@ class Lake:
         """
         dataset = DATASETS[key]
         if not self.exists(key):
-            self._expect_no_rollback(key)
+            self._expect_writable(key)
             return arrow.empty(dataset).lazy()
-        frame = pl.scan_delta(self._table(key, version))
-        missing = [f"{n} is missing" for n in dataset.names if n not in frame.collect_schema()]
-        if missing:
+        frame = _scan(self._table(key, version))
+        if faults := arrow.schema_faults(dataset, frame.collect_schema()):
             raise SchemaMismatch(
                 key,
-                found="; ".join(missing),
+                found="; ".join(faults),
                 allowed="the declared columns",
                 do="Publish it again with the code of today.",
             )
@@ -224,9 +229,9 @@ class Lake:
             yield Staging(token, rows, files, lock)
         finally:
             os.close(lock)
-            if not (rows / "refused.json").exists():
-                shutil.rmtree(rows, ignore_errors=True)
-                shutil.rmtree(files, ignore_errors=True)
+            # What is written down and not done is finished by `recover`; what was refused is kept to be looked at.
+            if not any((rows / name).exists() for name in ("refused.json", "journal.json")):
+                _remove(rows, files)
 
     def publish(
         self,
@@ -246,22 +251,17 @@ class Lake:
 
         Raises:
             SchemaMismatch: the frame is not the declared one; nothing is published.
+            InvalidInput: a partition key or a file name that cannot be a path below its folder.
+            LedgerTampered, UnsupportedTable: the table there cannot be built upon.
         """
         if staging is None:
             with self.staging(dataset.key) as staging:
                 return self.publish(dataset, rows, made, act, validate, staging)
-        frame = arrow.conform(dataset, rows)
         column = dataset.partition.name if dataset.partition else None
-        if column:
-            strangers = frame.select(pl.col(column).unique()).filter(~pl.col(column).is_in(list(made)))
-            if strangers.height:
-                raise SchemaMismatch(
-                    dataset.key,
-                    found=f"rows of {strangers.height} partitions that are not being made",
-                    allowed=f"{column} of the partitions of this run",
-                    do="Filter the rows in the function.",
-                )
+        _expect_folder_names(dataset.key, list(made) if column else [])
+        frame = arrow.conform(dataset, rows, within=(column, list(made)) if column else None)
         frame = frame.sort([column, *dataset.primary_key] if column else list(dataset.primary_key))
+        self._expect_writable(dataset.key)
         reached("stage")
         results, refused = _checked(dataset, frame, list(made), column, validate)
         if refused:
@@ -276,12 +276,17 @@ class Lake:
             frame = frame.filter(pl.col(column or "").is_in(list(good)))
         reached("checked")
         hashes = _partition_hashes(dataset, frame, list(good), column)
-        files = {p: _file_hashes(staging.folder(p), m.files) for p, m in good.items() if m.files}
+        # A partition that has files loses those it no longer makes.
+        files = {
+            p: _file_hashes(staging.folder(p), m.files)
+            for p, m in good.items()
+            if m.files or (dataset.files and self.folder(dataset.key, p).is_dir())
+        }
         act = act if act.git_commit else replace(act, git_commit=code_version())
         told: dict[str, dict[str, Any]] = {
             p: {
                 "rows": n,
-                "sha256": combined_sha256({"rows": sha256, **files[p]}) if p in files else sha256,
+                "sha256": combined_sha256({"": sha256, **files[p]}) if files.get(p) else sha256,
                 "fingerprint": good[p].fingerprint,
                 "inputs": [i.as_json() for i in good[p].inputs],
                 **({"files": files[p]} if p in files else {}),
@@ -311,17 +316,22 @@ class Lake:
         act: Act,
         staging: Staging,
     ) -> int:
-        """Everything after the checks. Each step may be done again after a crash and then changes nothing."""
-        if files:
-            for partition, hashes in files.items():
-                self._move(staging.folder(partition), self.folder(dataset.key, partition), hashes)
-            reached("files moved")
-            self._index(dataset, files, entry, act)
-            reached("files indexed")
-        column = dataset.partition.name if dataset.partition else None
-        predicate = _is_in(column, partitions) if column else None
-        version = self._write(dataset, frame, predicate, entry, [column] if column else [])
-        (staging.rows / "journal.json").unlink(missing_ok=True)
+        """Everything after the checks. Each step may be done again after a crash and then changes nothing.
+
+        In one turn: files of one publication never lie beside rows of another.
+        """
+        with self._turn(dataset.key):
+            if files:
+                for partition, hashes in files.items():
+                    self._move(staging.folder(partition), self.folder(dataset.key, partition), hashes)
+                reached("files moved")
+                with self._turn(FILE_INDEX.key):
+                    self._index(dataset, files, entry, act)
+                reached("files indexed")
+            column = dataset.partition.name if dataset.partition else None
+            predicate = _is_in(column, partitions) if column else None
+            version = self._write(dataset, frame, predicate, entry, [column] if column else [])
+            (staging.rows / "journal.json").unlink(missing_ok=True)
         return version
 
     def _journal(
@@ -384,40 +394,40 @@ class Lake:
     def _write(
         self, dataset: Dataset, frame: pl.DataFrame, predicate: str | None, entry: Entry, partition_by: list[str]
     ) -> int:
-        """Commit rows and record the commit; done already, it only says at which version."""
+        """Commit rows and record the commit, in the turn of the table; done already, it only says at which version."""
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
-        schema = arrow.arrow_schema(dataset)
-        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
-        uri = self.uri(dataset.key)
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow.arrow_schema(dataset))
         for _ in range(_ATTEMPTS):
-            with self._turn(dataset.key):
-                if entry.id in self._state.recorded:
-                    return self._state.versions[dataset.key]
-                self._expect_no_rollback(dataset.key)
-                if (version := self._record_commits(dataset.key, entry.id)) is not None:
-                    return version
-                new = not self.exists(dataset.key)
-                try:
-                    write_deltalake(
-                        uri,
-                        table,
-                        mode="overwrite",
-                        partition_by=partition_by or None,
-                        predicate=None if new else predicate,
-                        configuration=_KEEP_LOG if new else None,
-                        description=dataset.doc if new else None,
-                        commit_properties=CommitProperties(
-                            custom_metadata={COMMIT_KEY: entry.to_line().decode()}, max_commit_retries=5
-                        ),
-                    )
-                except CommitFailedError:
-                    continue
-                reached("committed")
-                if (version := self._record_commits(dataset.key, entry.id)) is not None:
-                    reached("recorded")
-                    return version
+            if entry.id in self._state.recorded:
+                return self._state.versions[dataset.key]
+            self._expect_writable(dataset.key)
+            if (version := self._record_commits(dataset.key, entry.id)) is not None:
+                return version
+            new = not self.exists(dataset.key)
+            try:
+                write_deltalake(
+                    self.uri(dataset.key),
+                    table,
+                    mode="overwrite",
+                    partition_by=partition_by or None,
+                    predicate=None if new else predicate,
+                    # A column that the declaration has gained: rows of other partitions have null there.
+                    schema_mode=None if new else "merge" if predicate else "overwrite",
+                    configuration=_KEEP_LOG if new else None,
+                    description=dataset.doc if new else None,
+                    commit_properties=CommitProperties(
+                        custom_metadata={COMMIT_KEY: entry.to_line().decode()}, max_commit_retries=5
+                    ),
+                )
+            except CommitFailedError:
+                self._state.refresh()
+                continue
+            reached("committed")
+            if (version := self._record_commits(dataset.key, entry.id)) is not None:
+                reached("recorded")
+                return version
         raise PublishConflict(
             dataset.key,
             found=f"{_ATTEMPTS} attempts lost to other writers",
@@ -428,41 +438,61 @@ class Lake:
     def _record_commits(self, key: str, entry_id: str | None = None) -> int | None:
         """Give every commit that has no ledger entry its own; the version that carries `entry_id`. Under `_turn`."""
         found: int | None = None
-        for version, told in self._unrecorded(key):
-            if told is not None and told.id == entry_id:
+        for version, commit in self._unrecorded(key):
+            told = _entry_of(commit)
+            # An entry is about one commit: a copy of it, or one about another table, was not made here.
+            if told is None or told.subject != key or told.id in self._state.recorded:
+                told = _foreign(key, version, commit)
+            elif told.id == entry_id:
                 found = version
-            self._record(_recovered(key, version, told))
+            self._record(replace(told, old_version=version - 1 if version else None, new_version=version))
         return found
 
     def rolled_back(self) -> list[str]:
-        """Tables that do not have the newest version the ledger has recorded of them."""
+        """Tables that are not what the ledger has recorded of their newest version."""
+        self.state()
         return [
-            f"{key}: version {version} is recorded and not there: the table was deleted or rolled back"
-            for key, version in self.state().versions.items()
-            if not self._has(key, version)
+            f"{key}: version {version} is not the one that is recorded: the table was deleted or rolled back"
+            for key, version in self._state.versions.items()
+            if not self._is_recorded_one(key)
         ]
 
-    def _has(self, key: str, version: int) -> bool:
-        return (self.root / key / "_delta_log" / f"{version:020d}.json").exists()
+    def _is_recorded_one(self, key: str) -> bool:
+        """Whether the newest recorded version of a table is there, and is that very commit."""
+        last = self._state.last.get(key)
+        if last is None:
+            return True
+        commit = self._commit_file(key, last.new_version or 0)
+        if not commit.exists():
+            return False
+        return last.id in (told.id if (told := _entry_of(commit)) else None, _foreign(key, 0, commit).id)
 
-    def _expect_no_rollback(self, key: str) -> None:
-        known = self._state.versions.get(key, -1)
-        if known >= 0 and not self._has(key, known):
+    def _commit_file(self, key: str, version: int) -> Path:
+        return self.root / key / "_delta_log" / f"{version:020d}.json"
+
+    def _expect_writable(self, key: str) -> None:
+        """
+        Raises:
+            LedgerTampered: the table is not what the ledger has recorded.
+            UnsupportedTable: see `read`.
+        """
+        self._state.refresh()
+        if not self._is_recorded_one(key):
             raise LedgerTampered(
                 key,
-                found=f"no version {known}, which the ledger has recorded",
+                found=f"no version {self._state.versions[key]} as the ledger has recorded it",
                 allowed="tables that only grow",
                 do="Restore the table, or give it up with `lsdata drop`.",
             )
+        if self.exists(key):
+            self._table(key)
 
-    def _unrecorded(self, key: str) -> list[tuple[int, Entry | None]]:
-        """Commits newer than the ledger's newest entry about a table; None where a commit is not this library's."""
-        log = self.root / key / "_delta_log"
-        known = self._state.versions.get(key, -1)
-        found: list[tuple[int, Entry | None]] = []
-        version = known + 1
-        while (path := log / f"{version:020d}.json").exists():
-            found.append((version, _entry_of(path)))
+    def _unrecorded(self, key: str) -> list[tuple[int, Path]]:
+        """Commits newer than the ledger's newest entry about a table."""
+        found: list[tuple[int, Path]] = []
+        version = self._state.versions.get(key, -1) + 1
+        while (path := self._commit_file(key, version)).exists():
+            found.append((version, path))
             version += 1
         return found
 
@@ -490,6 +520,9 @@ class Lake:
         done: list[str] = []
         for folder in sorted((self.root / "_staging").glob("*")):
             done += self._recover_staging(folder)
+        for orphan in (self.files_root / "_staging").glob("*"):
+            if not (self.root / "_staging" / orphan.name).exists():
+                _remove(orphan)
         for key in sorted(self._tables()):
             with self._turn(key):
                 done += [f"{key} version {version}: recorded" for version, _ in self._unrecorded(key)]
@@ -518,22 +551,28 @@ class Lake:
                 frame = pl.read_ipc(folder / "publish.arrow")
                 files, act = told["files"], Act(**told["act"])
                 partitions = list(cast("dict[str, Any]", entry.detail["partitions"]))
-                self._complete(dataset, frame, partitions, files, entry, act, staging)
-                yield f"{dataset.key} {', '.join(partitions)}: published"
+                published = self.state().partitions(dataset.key)
+                if any(p in published and published[p].at > entry.at for p in partitions):
+                    yield f"{dataset.key} {', '.join(partitions)}: given up, published anew since"
+                else:
+                    self._complete(dataset, frame, partitions, files, entry, act, staging)
+                    yield f"{dataset.key} {', '.join(partitions)}: published"
+                (folder / "journal.json").unlink(missing_ok=True)
             if not (folder / "refused.json").exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                shutil.rmtree(staging.files, ignore_errors=True)
+                _remove(folder, staging.files)
         finally:
             os.close(lock)
 
     def drop(self, key: str, act: Act) -> None:
         """Give up a table and its files; the ledger keeps the evidence."""
-        with self._turn(key):
+        with self._turn(key), self._turn(FILE_INDEX.key):
             old = self._state.versions.get(key)
-            shutil.rmtree(self.root / key, ignore_errors=True)
-            shutil.rmtree(self.files_root / key, ignore_errors=True)
-            entry = _entry(act, key, None, {"table": True})
-            self.ledger.append(replace(entry, action="delete", old_version=old))
+            _remove(self.root / key, self.files_root / key)
+            entry = replace(_entry(act, key, None, {"table": True}), action="delete", old_version=old)
+            self.ledger.append(entry)
+            if self.exists(FILE_INDEX.key):
+                about = replace(_entry(act, FILE_INDEX.key, None, {"dropped": key}), action="drop_files")
+                self._write(FILE_INDEX, arrow.empty(FILE_INDEX), f"dataset = {_sql(key)}", about, ["dataset"])
 
     # -- upkeep --------------------------------------------------------------------------------------------------
 
@@ -544,6 +583,8 @@ class Lake:
         if not self.exists(key) or DATASETS[key].store is not Store.DELTA:
             return None
         with self._turn(key):
+            self._expect_writable(key)
+            self._record_commits(key)
             before = self.version(key)
             entry = replace(_entry(act, key, None, {"run_id": act.run_id}), action="compact")
             table = self._table(key)
@@ -572,23 +613,47 @@ def _entry(act: Act, subject: str, sha256: str | None, detail: Mapping[str, Any]
 
 
 def _entry_of(commit: Path) -> Entry | None:
+    """The entry a commit carries; None where it has none that can be read."""
     with commit.open() as lines:
         for line in lines:
-            info = json.loads(line).get("commitInfo")
-            if info and COMMIT_KEY in info:
-                return Entry.from_line(cast("str", info[COMMIT_KEY]).encode())
+            told = cast("dict[str, Any]", json.loads(line).get("commitInfo") or {}).get(COMMIT_KEY)
+            if isinstance(told, str):
+                try:
+                    return Entry.from_line(told.encode())
+                except InvalidInput:
+                    return None
     return None
 
 
-def _recovered(key: str, version: int, told: Entry | None) -> Entry:
-    old = version - 1 if version else None
-    if told is not None:
-        return replace(told, old_version=old, new_version=version)
+def _foreign(key: str, version: int, commit: Path) -> Entry:
+    """The entry of a commit that was not made here; its id follows from the commit's bytes."""
+    sha256 = hashlib.sha256(commit.read_bytes()).hexdigest()
     act = Act(operator="unknown", reason="commit found that was not made by lsdata")
-    entry = replace(_entry(act, key, None, {}), action="foreign_commit")
-    return replace(
-        entry, id=uuid.uuid5(uuid.NAMESPACE_URL, f"{key}@{version}").hex, old_version=old, new_version=version
-    )
+    told = replace(_entry(act, key, sha256, {}), action="foreign_commit", new_version=version)
+    return replace(told, id=uuid.uuid5(uuid.NAMESPACE_OID, f"{key}@{sha256}").hex)
+
+
+def _scan(table: Any) -> pl.LazyFrame:
+    # polars takes the URL of a table for a path: where the two differ (a space, an umlaut) Arrow reads it.
+    plain = unquote(table.table_uri) == table.table_uri
+    return pl.scan_delta(table) if plain else pl.scan_pyarrow_dataset(table.to_pyarrow_dataset())
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _expect_folder_names(where: str, names: Sequence[str]) -> None:
+    bad = [n for n in names if not n.isprintable() or n in ("", ".", "..") or set(n) & {"/", "\\"}]
+    if bad:
+        raise InvalidInput(
+            where,
+            code="bad_partition_key",
+            found=f"{len(bad)} partition keys that cannot be a folder",
+            allowed="printable names without / and \\, not empty, . or ..",
+            do="Correct the key where it comes from.",
+        )
 
 
 def _checked(
@@ -601,12 +666,14 @@ def _checked(
         return results, {}
     if column is None or len(partitions) == 1:
         return results, dict.fromkeys(partitions, failed)
+    parts = cast("dict[tuple[str], pl.DataFrame]", frame.partition_by(column, as_dict=True))
     refused: dict[str, tuple[str, ...]] = {}
-    for (partition,), part in frame.group_by([column], maintain_order=True):
-        names = tuple(r.name for r in validate(dataset, part) if r.blocking and not r.passed)
-        if names:
-            refused[cast("str", partition)] = names
-    return results, refused
+    for partition in partitions:
+        part = parts.get((partition,), frame.clear())
+        if names := tuple(r.name for r in validate(dataset, part) if r.blocking and not r.passed):
+            refused[partition] = names
+    # What no partition shows alone is wrong with all of them together.
+    return results, refused or dict.fromkeys(partitions, failed)
 
 
 def _partition_hashes(
@@ -624,7 +691,8 @@ def _file_hashes(folder: Path, names: Sequence[str]) -> dict[str, str]:
     hashes: dict[str, str] = {}
     for name in names:
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        plain = PurePosixPath(name).parts == tuple(name.split("/")) and ".." not in name.split("/")
+        if not plain or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise InvalidInput(
                 name,
                 code="no_such_file",

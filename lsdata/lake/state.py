@@ -71,6 +71,7 @@ class State:
         self._read = 0
         self._history: dict[str, dict[str, list[Publication]]] = {}
         self.versions: dict[str, int] = {}
+        self.last: dict[str, Any] = {}
         self.recorded: set[str] = set()
 
     def refresh(self) -> "State":
@@ -79,12 +80,14 @@ class State:
             self._read = index + 1
             self.recorded.add(entry.id)
             if entry.new_version is not None:
-                self.versions[entry.subject] = max(entry.new_version, self.versions.get(entry.subject, -1))
+                self.versions[entry.subject] = entry.new_version
+                self.last[entry.subject] = entry
             if entry.action == "publish":
                 self._publish(index, entry)
             elif entry.action == "delete":
                 self._history.pop(entry.subject, None)
                 self.versions.pop(entry.subject, None)
+                self.last.pop(entry.subject, None)
         return self
 
     def _publish(self, index: int, entry: Any) -> None:
