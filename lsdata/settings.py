@@ -25,6 +25,15 @@ def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[_Choice, ...])
     return cast("_Choice", value)
 
 
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise SettingError(
+            "LSDATA_OPERATOR", found="not set, and this user has no name", allowed="who is accountable", do="Set it."
+        ) from error
+
+
 def local_path(url: str) -> Path:
     """The path of a `file://` URL or of a plain path.
 
@@ -84,8 +93,9 @@ class Settings:
             for name, value in environ.items()
             if value and (match := place.fullmatch(name))
         }
+        urls = {area: url if urlsplit(url).scheme else Path(url).resolve().as_uri() for area, url in urls.items()}
         cores = environ.get("LSDATA_CORES") or str(os.cpu_count() or 1)
-        if not cores.isdigit() or int(cores) < 1:
+        if not re.fullmatch("[1-9][0-9]*", cores):
             raise SettingError("LSDATA_CORES", found=repr(cores), allowed="1 or more", do="Set a whole number.")
         paths = {
             name: Path(value).resolve()
@@ -98,7 +108,7 @@ class Settings:
             engine=_one_of(environ, "LSDATA_ENGINE", get_args(SqlEngine)),
             compute=_one_of(environ, "LSDATA_COMPUTE", get_args(ComputePlace)),
             reference=environ.get("LSDATA_REFERENCE") or None,
-            operator=environ.get("LSDATA_OPERATOR") or getpass.getuser(),
+            operator=environ.get("LSDATA_OPERATOR") or _user(),
             reason=environ.get("LSDATA_REASON") or "scheduled processing",
             cores=int(cores),
             site_url=(environ.get("LSDATA_SITE_URL") or "http://127.0.0.1:3001").rstrip("/"),

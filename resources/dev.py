@@ -28,6 +28,7 @@ def main(port: int) -> int:
     ]
     print(f"Dagster UI: http://127.0.0.1:{port}  auditor's site: http://127.0.0.1:{port + 1}", flush=True)
     # Each command has a process group: Dagster's own children are stopped with it.
+    os.environ.setdefault("LSDATA_SITE_URL", f"http://127.0.0.1:{port + 1}")
     running = [subprocess.Popen(command, env=os.environ, start_new_session=True) for command in commands]
     for asked in (signal.SIGTERM, signal.SIGINT):
         signal.signal(asked, _stop)

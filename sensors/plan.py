@@ -7,8 +7,9 @@ memory of its own, so it is right after any crash, and a run asked for twice has
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from lsdata.catalog import DATASETS, Dataset, Engine, Partition
+from lsdata.catalog import DATASETS, Dataset, Engine, Partition, Upstream
 from lsdata.lake.inputs import Inputs
 from lsdata.lake.lake import Lake
 
@@ -62,43 +63,78 @@ def plan(
         failed: whether a run of this key has failed, so that nobody waits for it.
     """
     inputs = Inputs(lake)
+    failed = cache(failed)
     wanted = set(domains) if domains else None
     names: list[str | None] = [None, *definitions(domains)]
-    requests: list[Request] = []
-    for name in _upstream_first(names):
-        datasets = [d for d in _computed(name) if wanted is None or d.domain in wanted]
-        keys = [""] if name is None else [p for p in order(name) if p in _existing(inputs, name)]
-        requests += _requests(inputs, datasets, name, keys, requests, failed)
-    return requests
+    registered = {name: list(order(name)) if name else [""] for name in names}
+    existing = {name: set(inputs.partitions(p)) for name, p in definitions(domains).items()}
+    datasets = {name: [d for d in _computed(name) if wanted is None or d.domain in wanted] for name in names}
+
+    def requests(before: list[Request]) -> list[Request]:
+        waiting = _Waiting(inputs, before, failed)
+        return [
+            request
+            for name in names
+            for request in _requests(
+                inputs, datasets[name], name, registered[name], existing.get(name or "", {""}), waiting
+            )
+        ]
+
+    # Who waits for whom is known only when all that is out of date is known.
+    return requests(requests([]))
 
 
-def _existing(inputs: Inputs, name: str) -> set[str]:
-    return set(inputs.partitions(definitions()[name]))
+class _Waiting:
+    """Which partitions are about to be made anew by runs that have not failed, so that others had better wait."""
 
+    def __init__(self, inputs: Inputs, before: Sequence[Request], failed: Callable[[str], bool]):
+        self._inputs = inputs
+        self._soon: dict[str, set[str]] = {}
+        for request in before:
+            if not failed(request.run_key):
+                for asset in request.assets:
+                    self._soon.setdefault(asset, set()).update(request.partitions)
 
-def _upstream_first(names: list[str | None]) -> list[str | None]:
-    """Definitions in the order in which their datasets are first declared."""
-    first = {(d.partition.name if d.partition else None): i for i, d in reversed(list(enumerate(DATASETS.values())))}
-    return sorted(names, key=lambda n: first.get(n, len(first)))
+    def __call__(self, dataset: Dataset, partition: str) -> bool:
+        """Whether a member of the partition, or a table it reads as a whole, is about to change."""
+        return any(self._changes(dataset, upstream, partition) for upstream in dataset.upstream)
+
+    def _changes(self, dataset: Dataset, upstream: Upstream, partition: str) -> bool:
+        if upstream.by is None:
+            # Waited for also where it is optional: what is made without it would be made again.
+            return upstream.key in self._soon
+        if not upstream.through:
+            return False
+        own = DATASETS[upstream.key].partition
+        members = self._inputs.resolve(dataset, partition).members.get(upstream.key, ())
+        return any(
+            not soon.isdisjoint(members)
+            for key in _ancestry(upstream.key)
+            if DATASETS[key].partition == own and (soon := self._soon.get(key))
+        )
 
 
 def _requests(
     inputs: Inputs,
     datasets: list[Dataset],
     name: str | None,
-    keys: list[str],
-    before: list[Request],
-    failed: Callable[[str], bool],
+    registered: list[str],
+    existing: set[str],
+    waiting: Callable[[Dataset, str], bool],
 ) -> Iterator[Request]:
     light: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-    for partition in keys:
-        due = list(_due(inputs, datasets, partition, before, failed))
+    for partition in registered:
+        if partition not in existing:
+            continue
+        due = list(_due(inputs, datasets, partition, waiting))
         tools = [d for d in due if d.engine is Engine.TOOL]
         heavy = [d for d in due if any(d.key in _ancestry(t.key) for t in tools)]
         if name is None:
-            # Unpartitioned datasets are separate landing files: each is a run of its own.
+            # Unpartitioned datasets are separate landing files: each is a run of its own, upstream first.
+            keys = {d.key for d in due}
             for dataset in due:
-                yield _request(None, ("",), [dataset], [_fingerprint(inputs, dataset, "")])
+                if not any(u.key in keys for u in dataset.upstream):
+                    yield _request(None, ("",), [dataset], [_fingerprint(inputs, dataset, "")])
         elif heavy:
             # What tools make, and need, goes first; what is light follows in a batch once it is there.
             yield _request(name, (partition,), heavy, [_fingerprint(inputs, d, partition) for d in heavy])
@@ -106,12 +142,12 @@ def _requests(
             prints = "".join(_fingerprint(inputs, d, partition) for d in due)
             light.setdefault(tuple(d.key for d in due), []).append((partition, prints))
     for assets, found in light.items():
-        for batch in _neighbours(found, keys):
+        for batch in _neighbours(found, registered):
             yield _request(name, tuple(p for p, _ in batch), [DATASETS[a] for a in assets], [f for _, f in batch])
 
 
 def _due(
-    inputs: Inputs, datasets: list[Dataset], partition: str, before: list[Request], failed: Callable[[str], bool]
+    inputs: Inputs, datasets: list[Dataset], partition: str, waiting: Callable[[Dataset, str], bool]
 ) -> Iterator[Dataset]:
     """Out-of-date datasets of a partition, and those never made that only wait for one of these.
 
@@ -120,43 +156,13 @@ def _due(
     due: list[str] = []
     for dataset in datasets:
         resolved = inputs.resolve(dataset, partition)
-        waits = [k for k in resolved.missing if k in due]
-        if set(resolved.missing) - set(waits) or _pending(inputs, dataset, partition, before, failed):
+        if not set(resolved.missing) <= set(due) or waiting(dataset, partition):
             continue
-        changing = [u.key for u in dataset.upstream if u.key in due]
-        published = inputs.state.publication(dataset.key, partition)
+        changing = any(u.key in due for u in dataset.upstream)
+        published = inputs.published(dataset.key).get(partition)
         if published is None or (not changing and published.fingerprint != resolved.fingerprint):
             due.append(dataset.key)
             yield dataset
-
-
-def _pending(
-    inputs: Inputs, dataset: Dataset, partition: str, before: list[Request], failed: Callable[[str], bool]
-) -> bool:
-    """Whether a member that belongs to the partition is about to be made anew, by a run that has not failed.
-
-    Optional and whole-table upstreams are waited for as well: a first pass without them would be made again.
-    """
-    members = inputs.resolve(dataset, partition).members
-    for request in before:
-        if failed(request.run_key):
-            continue
-        for upstream in dataset.upstream:
-            if upstream.through:
-                mine = set(members.get(upstream.key, ()))
-                touched = set(request.assets) & _ancestry(upstream.key)
-                if (
-                    touched
-                    and mine & set(request.partitions)
-                    and DATASETS[upstream.key].partition
-                    and (
-                        request.definition == DATASETS[upstream.key].partition.name  # pyright: ignore[reportOptionalMemberAccess] - checked before
-                    )
-                ):
-                    return True
-            elif upstream.by is None and upstream.key in request.assets:
-                return True
-    return False
 
 
 def _ancestry(key: str) -> set[str]:
@@ -180,7 +186,10 @@ def _neighbours(found: list[tuple[str, str]], keys: list[str]) -> Iterator[list[
 
 
 def _fingerprint(inputs: Inputs, dataset: Dataset, partition: str) -> str:
-    return f"{dataset.key}={inputs.resolve(dataset, partition).fingerprint};"
+    """What is to be made from what, and instead of what: going back to an earlier input is new work."""
+    published = inputs.published(dataset.key).get(partition)
+    instead = f"{published.entry if published else '-'}.{inputs.state.drops.get(dataset.key, 0)}"
+    return f"{dataset.key}={inputs.resolve(dataset, partition).fingerprint}@{instead};"
 
 
 def _request(

@@ -4,7 +4,7 @@ Nothing here is derived and nothing heavy is imported; `lsdata.derived` holds on
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
@@ -236,7 +236,7 @@ class Dataset:
                 do="Correct the declaration.",
             )
 
-    def _faults(self):
+    def _faults(self) -> Iterator[str]:
         parts = self.key.split("/")
         if len(parts) != 3 or parts[0] not in set(Layer):
             yield f"key is not layer/domain/dataset with a layer of {', '.join(Layer)}"
@@ -303,7 +303,7 @@ class Dataset:
         return self._by_name[name]
 
 
-def _column_faults(column: Column):
+def _column_faults(column: Column) -> Iterator[str]:
     bounds = [b for b in (column.minimum, column.maximum) if b is not None]
     if bounds and column.type not in NUMERIC:
         yield f"{column.name} has bounds and is no number"

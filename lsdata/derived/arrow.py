@@ -27,7 +27,7 @@ def polars_schema(dataset: Dataset) -> pl.Schema:
     return pl.Schema({c.name: POLARS[c.type] for c in dataset.columns})
 
 
-def arrow_schema(dataset: Dataset) -> "pa.Schema":
+def arrow_schema(dataset: Dataset, *, comments: bool = True) -> "pa.Schema":
     """Column names, Arrow types, nullability; the meaning as field metadata `comment`, as Delta stores it."""
     import pyarrow as pa
 
@@ -42,7 +42,10 @@ def arrow_schema(dataset: Dataset) -> "pa.Schema":
         "list<string>": pa.list_(pa.string()),
     }
     return pa.schema(
-        [pa.field(c.name, arrow[c.type], nullable=c.nullable, metadata={"comment": c.doc}) for c in dataset.columns]
+        [
+            pa.field(c.name, arrow[c.type], nullable=c.nullable, metadata={"comment": c.doc} if comments else None)
+            for c in dataset.columns
+        ]
     )
 
 

@@ -1,24 +1,20 @@
-"""VCF to columns, through htslib (cyvcf2): lossless for PASS versus '.', phase, missing values and '*' alleles.
+"""VCF to columns, through htslib: lossless for PASS versus '.', phase, missing values and '*' alleles.
 
-Phase is that of the whole genotype: of a polyploid that is phased in part, htslib's reader here tells no more.
+Sites are read by cyvcf2; genotypes, which are many more, by `bcftools query`, whose text polars takes in bulk.
 """
 
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from tempfile import TemporaryFile
+from typing import IO, Any, cast
 
 import polars as pl
 
-from lsdata.catalog.genomics import GENOTYPES
+from lsdata.catalog.genomics import GENOTYPES, VARIANTS
 from lsdata.derived import arrow
+from lsdata.errors import InvalidInput
 from lsdata.lake.work import Outcome, Work
-
-if TYPE_CHECKING:
-    import numpy as np
-
-BATCH = 4_096
-"""Records held as Python objects at a time."""
 
 
 def _open(path: Path) -> Any:
@@ -101,7 +97,7 @@ def read_lookup(path: Path, fields: Mapping[str, Sequence[str]]) -> pl.DataFrame
         columns["alt"].append(_alt(record))
         for name, tags in fields.items():
             values = (record.ID if tag == "ID" else record.INFO.get(tag) for tag in tags)
-            filled = next((v for v in values if v is not None), None)
+            filled = next((v for v in values if v not in (None, ".")), None)
             columns[name].append(None if filled is None else str(filled))
     return pl.DataFrame(columns, schema_overrides={**dict.fromkeys(columns, pl.String), "pos": pl.Int64})
 
@@ -110,126 +106,101 @@ def read_lookup(path: Path, fields: Mapping[str, Sequence[str]]) -> pl.DataFrame
 
 
 def genotypes(work: Work, variants: pl.LazyFrame, joint_calls: pl.LazyFrame) -> Outcome:
-    """What each sample carries at each allele, from the annotated call set and, for split sites, the original one."""
-    del variants, joint_calls  # both are read as files; declared so that their versions are recorded
+    """What each sample carries at each allele, and at the site before it was split."""
+    del variants, joint_calls  # the call set is read as a file; declared so that their versions are recorded
     cohort = work.partition
-    annotated = work.file("silver/genomics/variants", cohort, "annotated.vcf.gz")
-    joint = work.file("silver/genomics/joint_calls", cohort, "joint.vcf.gz")
-    frames = list(read_genotypes(annotated))
-    rows = pl.concat(frames) if frames else arrow.empty(GENOTYPES).drop("cohort_id", "gt_site")
-    split = pl.concat([site_genotypes(joint), pl.DataFrame(schema=dict.fromkeys(_SITE_KEY, pl.String))], how="diagonal")
-    rows = rows.join(split, on=["site", "sample_id"], how="left").with_columns(pl.lit(cohort).alias("cohort_id"))
+    annotated = work.file(VARIANTS.key, cohort, "annotated.vcf.gz")
+    rows = pl.concat([_NO_ROWS, *read_genotypes(annotated)])
+    rows = rows.with_columns(pl.lit(cohort).alias("cohort_id"), site_genotypes(rows))
     return Outcome(rows=arrow.typed(GENOTYPES, rows))
 
 
-_SITE_KEY = ("site", "sample_id", "gt_site")
+_TYPES = arrow.polars_schema(GENOTYPES)
+_RECORD = {**{n: _TYPES[n] for n in ("chrom", "pos", "ref", "alt", "site")}, "allele": pl.Int32()}
+_CALL = {n: _TYPES[n] for n in ("gt", "dp", "gq", "ad_ref", "ad_alt", "ps")}
+_NO_ROWS = pl.DataFrame(schema={**_RECORD, "sample_id": pl.String(), **_CALL})
 
-
-def site_genotypes(path: Path) -> pl.DataFrame:
-    """Genotypes of the records with several alternates, as they are before splitting."""
-    reader = _open(path)
-    samples: list[str] = reader.samples
-    rows: list[tuple[str, str, str]] = []
-    for record in reader:
-        if len(record.ALT) > 1:
-            told = f"{record.CHROM}:{record.POS}:{record.REF}:{_alt(record)}"
-            rows += [(told, s, gt) for s, gt in zip(samples, _gt_strings([record], len(samples))[0], strict=True)]
-    return pl.DataFrame(rows, schema=dict.fromkeys(_SITE_KEY, pl.String), orient="row")
+_QUERY = r"*%CHROM\t%POS\t.\t.\t.\t.\t%REF\t%ALT\t%INFO/OLD_REC\n[%GT\t%DP\t%GQ\t%AD{0}\t%AD{1}\t%PS\n]"
+"""A line per record, then one per sample: in one table, a record's CHROM stands under `gt` and its POS under `dp`."""
+_LINE = {**_CALL, "ref": pl.String(), "alt": pl.String(), "old": pl.String()}
+_MISSING = {n: "." for n in ("dp", "gq", "ad_ref", "ad_alt", "ps", "old")}
+_OLD = r"^(.*)\|(\d+)\|([^|]*)\|([^|]*?)(?:\|(\d+))?$"
+BATCH = 1 << 22
+"""Bytes of text taken at a time."""
 
 
 def read_genotypes(path: Path) -> Iterator[pl.DataFrame]:
-    """Genotype rows of a split VCF in batches; a row per record and sample, in file order."""
-    import numpy as np
+    """Genotype rows of a split VCF in batches; a row per record and sample, in file order.
 
-    reader = _open(path)
-    samples = pl.Series("sample_id", reader.samples, dtype=pl.String)
-    n = len(samples)
-    if not n:
-        return
-    records: Iterator[Any] = iter(reader)
-    while batch := list(islice(records, BATCH)):
-        size = len(batch)
-        row = pl.DataFrame(
-            {
-                "chrom": [r.CHROM for r in batch],
-                "pos": [r.POS for r in batch],
-                "ref": [r.REF for r in batch],
-                "alt": [_alt(r) for r in batch],
-                "site": [site(r) for r in batch],
-            },
-            schema_overrides={"pos": pl.Int64},
-        )
-        repeated = pl.Series(np.repeat(np.arange(size), n))
-        ad = _numbers(batch, "AD", n, 2)
-        yield row.select(pl.all().gather(repeated)).with_columns(
-            samples.gather(np.tile(np.arange(n), size)).alias("sample_id"),
-            _genotype_column(batch, n),
-            _integers("dp", _numbers(batch, "DP", n, 1)[:, 0], pl.Int64),
-            _integers("gq", _numbers(batch, "GQ", n, 1)[:, 0], pl.Int32),
-            _integers("ad_ref", ad[:, 0], pl.Int64),
-            _integers("ad_alt", ad[:, 1], pl.Int64),
-            _integers("ps", _numbers(batch, "PS", n, 1)[:, 0], pl.Int64),
-        )
+    `allele` is the number of the alternate at a site that had several; null at others.
+
+    Raises:
+        InvalidInput: htslib cannot read the file.
+    """
+    samples = pl.DataFrame({"sample_id": _open(path).samples}, schema={"sample_id": pl.String})
+    lines = samples.height + 1
+    for text in _queried(path) if samples.height else ():
+        read = pl.read_csv(text, separator="\t", has_header=False, schema=_LINE, null_values=_MISSING, quote_char=None)
+        records = _records(read.gather_every(lines)).join(samples, how="cross", maintain_order="left_right")
+        calls = read.select(*_CALL).filter(pl.int_range(pl.len()) % lines > 0)
+        yield pl.concat([records, calls], how="horizontal")
 
 
-_MISSING = -(2**31)
+def _records(read: pl.DataFrame) -> pl.DataFrame:
+    chrom, pos, old = pl.col("gt").str.slice(1), pl.col("dp"), pl.col("old")
+    site_ = pl.coalesce(
+        old.str.replace(_OLD, "${1}:${2}:${3}:${4}"), pl.format("{}:{}:{}:{}", chrom, pos, "ref", "alt")
+    )
+    allele = old.str.extract(_OLD, 5).cast(pl.Int32)
+    return read.select(chrom=chrom, pos=pos, ref="ref", alt="alt", site=site_, allele=allele)
 
 
-def _numbers(batch: Sequence[Any], tag: str, samples: int, width: int) -> "np.ndarray[Any, Any]":
-    """A FORMAT tag of a batch as (records x samples, width) of int32; missing and absent values are `_MISSING`."""
-    import numpy as np
-
-    out = np.full((len(batch) * samples, width), _MISSING, dtype=np.int32)
-    for i, record in enumerate(batch):
-        try:
-            values = record.format(tag)
-        except KeyError:  # the header does not know the tag, so no record has it
-            break
-        if values is not None:
-            w = min(width, values.shape[1])
-            out[i * samples : (i + 1) * samples, :w] = values[:, :w]
-    return out
-
-
-def _integers(name: str, values: "np.ndarray[Any, Any]", dtype: Any) -> pl.Series:
-    # htslib marks a missing integer by the least int32 and the end of a vector by the next.
-    series = pl.Series(name, values)
-    return series.set(series <= _MISSING + 1, None).cast(dtype)
-
-
-def _genotype_column(batch: Sequence[Any], samples: int) -> pl.Series:
-    """GT of a batch as text. Distinct genotypes are few: each is written out once and looked up by its codes."""
-    import numpy as np
-
-    arrays = [record.genotype.array() if "GT" in record.FORMAT else None for record in batch]
-    width = max((a.shape[1] for a in arrays if a is not None), default=2)
-    codes = np.full((len(batch) * samples, width), _ABSENT, dtype=np.int16)
-    for i, a in enumerate(arrays):
-        if a is not None:
-            block = codes[i * samples : (i + 1) * samples]
-            block[:, : a.shape[1] - 1] = a[:, :-1]
-            block[:, -1] = a[:, -1]
-    # One integer per genotype: alleles and phase as digits.
-    base = int(codes.max()) - _ABSENT + 1
-    folded = np.zeros(len(codes), dtype=np.int64)
-    for column in range(width):
-        folded = folded * base + (codes[:, column].astype(np.int64) - _ABSENT)
-    distinct, where = np.unique(folded, return_inverse=True)
-    first = np.zeros(len(distinct), dtype=np.int64)
-    first[where[::-1]] = np.arange(len(codes))[::-1]
-    written = pl.Series("gt", [_written(codes[i]) for i in first], dtype=pl.String)
-    return written.gather(where.astype(np.uint32))
+def _queried(path: Path) -> Iterator[bytes]:
+    """What `bcftools query` prints, in pieces of whole records."""
+    command = ["bcftools", "query", "--allow-undef-tags", "--format", _QUERY, str(path)]
+    with TemporaryFile() as told, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told) as process:
+        begun = b""
+        while text := cast("IO[bytes]", process.stdout).read(BATCH):
+            text = begun + text
+            last = text.rfind(b"\n*") + 1
+            if last:
+                yield text[:last]
+            begun = text[last:]
+        if begun:
+            yield begun
+        if process.wait():
+            told.seek(0)
+            raise InvalidInput(
+                path.name,
+                code="unreadable_vcf",
+                found=told.read().decode(errors="replace").strip(),
+                allowed="a VCF that htslib reads to its end",
+                do="Make the call set again.",
+            )
 
 
-_ABSENT = -2
-"""cyvcf2's code for an allele beyond the ploidy; -1 is a missing allele."""
+def site_genotypes(rows: pl.DataFrame) -> pl.Series:
+    """GT at each row's site before it was split, put together from its alleles; null where it had one alternate.
 
+    In a split record, 1 is the record's own alternate and 0 any other allele; what is missing, the order and the phase
+    are as they were. So a copy is the alternate of the one record that has 1 there, else what all records have.
 
-def _written(code: "np.ndarray[Any, Any]") -> str:
-    alleles = [int(a) for a in code[:-1] if a != _ABSENT]
-    return ("|" if code[-1] else "/").join("." if a == -1 else str(a) for a in alleles) or "."
-
-
-def _gt_strings(batch: Sequence[Any], samples: int) -> list[list[str]]:
-    flat = _genotype_column(batch, samples).to_list()
-    return [flat[i * samples : (i + 1) * samples] for i in range(len(batch))]
+    Args:
+        rows: of `read_genotypes`.
+    """
+    several = rows["allele"].is_not_null()
+    copies = (
+        rows.filter(several)
+        .select("site", "sample_id", "allele", pl.col("gt").str.extract_all("[/|]?[^/|]+").alias("copy"))
+        .with_row_index("row")
+        .with_columns(pl.int_ranges(pl.col("copy").list.len()).alias("place"))
+        .explode("copy", "place")
+    )
+    own = pl.when(pl.col("copy").str.ends_with("1")).then("allele").max().over("site", "sample_id", "place")
+    gt = (
+        copies.with_columns(pl.coalesce(pl.col("copy").str.replace("[01]$", own.cast(pl.String)), "copy"))
+        .group_by("row", maintain_order=True)
+        .agg(pl.col("copy").str.join())
+        .get_column("copy")
+    )
+    return gt.gather((several.cum_sum() - 1).set(~several, None)).alias("gt_site")

@@ -9,7 +9,7 @@ from lsdata.catalog import DATASETS, Dataset, Partition, Upstream
 from lsdata.lake.content import combined_sha256, rows_sha256
 from lsdata.lake.lake import Lake
 from lsdata.lake.landing import Landed, LandingZone, fingerprint
-from lsdata.lake.state import Input
+from lsdata.lake.state import Input, Publication
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,11 @@ class Inputs:
     def __init__(self, lake: Lake):
         self.lake = lake
         self.state = lake.state()
+        self.versions = dict(self.state.versions)
         self.landing = LandingZone(lake.settings.path("landing"))
+        self._memberships: dict[tuple[str, str, str], dict[str, tuple[str, ...]]] = {}
         self._groups: dict[tuple[str, str], dict[str, tuple[str, tuple[str, ...]]]] = {}
+        self._published: dict[str, dict[str, Publication]] = {}
         self._resolved: dict[tuple[str, str], Resolved] = {}
 
     def partitions(self, partition: Partition) -> tuple[str, ...]:
@@ -49,6 +52,12 @@ class Inputs:
             *(pl.col(column) == value for column, value in partition.where)
         )
         return tuple(rows.select(pl.col(partition.listed_as or "").unique().sort()).collect().to_series().to_list())
+
+    def published(self, key: str) -> dict[str, Publication]:
+        """The newest publication of each partition, when this was made."""
+        if key not in self._published:
+            self._published[key] = self.state.partitions(key)
+        return self._published[key]
 
     def resolve(self, dataset: Dataset, partition: str) -> Resolved:
         """The inputs of a partition ('' for an unpartitioned dataset)."""
@@ -87,8 +96,8 @@ class Inputs:
         self, dataset: Dataset, upstream: Upstream, partition: str, members: dict[str, tuple[str, ...]]
     ) -> tuple[Input | None, str]:
         source = DATASETS[upstream.key]
-        version = self.state.versions.get(upstream.key)
-        published = self.state.partitions(upstream.key)
+        version = self.versions.get(upstream.key)
+        published = self.published(upstream.key)
         if version is None or not published:
             if upstream.through:
                 members[upstream.key] = self._members(dataset, upstream, partition)
@@ -113,13 +122,17 @@ class Inputs:
 
     def _members(self, dataset: Dataset, upstream: Upstream, partition: str) -> tuple[str, ...]:
         column = dataset.partition.name if dataset.partition else ""
-        rows = self.lake.read(upstream.through or "").filter(pl.col(column) == partition)
-        return tuple(rows.select(pl.col(upstream.by or "").unique().sort()).collect().to_series().to_list())
+        through, by = upstream.through or "", upstream.by or ""
+        if (through, column, by) not in self._memberships:
+            pairs = self.lake.read(through, version=self.versions.get(through)).select(column, by).unique().sort(by)
+            grouped = pairs.collect().group_by(column, maintain_order=True).agg(by)
+            self._memberships[through, column, by] = {key: tuple(members) for key, members in grouped.iter_rows()}
+        return self._memberships[through, column, by].get(partition, ())
 
     def _rows(self, source: Dataset, by: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         """By value of a column: the hash of the rows that have it, and the partitions they lie in."""
         if (source.key, by) not in self._groups:
-            frame = self.lake.read(source.key).collect()
+            frame = self.lake.read(source.key, version=self.versions.get(source.key)).collect()
             column = source.partition.name if source.partition else None
             self._groups[source.key, by] = {
                 value: (
@@ -144,11 +157,13 @@ class Inputs:
 
     def _load(self, dataset: Dataset, upstream: Upstream, wanted: list[str]) -> pl.LazyFrame:
         source = DATASETS[upstream.key]
+        # At the versions that are recorded as inputs, whatever has been published since.
+        version = self.versions.get(upstream.key)
         if upstream.by is None:
-            return self.lake.read(upstream.key)
+            return self.lake.read(upstream.key, version=version)
         if upstream.through:
             members = {m for p in wanted for m in self._members(dataset, upstream, p)}
-            return self.lake.read(upstream.key, sorted(members))
+            return self.lake.read(upstream.key, sorted(members), version)
         if source.partition and source.partition.name == upstream.by:
-            return self.lake.read(upstream.key, wanted)
-        return self.lake.read(upstream.key).filter(pl.col(upstream.by).is_in(wanted))
+            return self.lake.read(upstream.key, wanted, version)
+        return self.lake.read(upstream.key, version=version).filter(pl.col(upstream.by).is_in(wanted))

@@ -398,7 +398,7 @@ class Lake:
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
-        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow.arrow_schema(dataset))
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         for _ in range(_ATTEMPTS):
             if entry.id in self._state.recorded:
                 return self._state.versions[dataset.key]
@@ -406,10 +406,12 @@ class Lake:
             if (version := self._record_commits(dataset.key, entry.id)) is not None:
                 return version
             new = not self.exists(dataset.key)
+            # The meaning of a column is written with the table; Delta refuses to merge one that was worded anew.
+            schema = arrow.arrow_schema(dataset, comments=new)
             try:
                 write_deltalake(
                     self.uri(dataset.key),
-                    table,
+                    table.cast(schema),
                     mode="overwrite",
                     partition_by=partition_by or None,
                     predicate=None if new else predicate,

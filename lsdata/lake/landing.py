@@ -29,9 +29,13 @@ class LandingZone:
 
     def listing(self, pattern: str, partition: str = "") -> tuple[Landed, ...]:
         """The files that a declared pattern names: `*` within a folder, `**` below it, `{partition}` the key."""
-        pattern = pattern.replace("{partition}", partition)
-        start = self.root / pattern.split("*")[0].rpartition("/")[0]
-        matches = re.compile(_regex(pattern)).fullmatch
+        # A key is a name: a '*' in it stands for itself.
+        fixed = pattern.split("*")[0].replace("{partition}", partition)
+        if "*" not in pattern:
+            found = self._file(self.root / fixed)
+            return (found,) if found else ()
+        start = self.root / fixed.rpartition("/")[0]
+        matches = re.compile(_regex(pattern, partition)).fullmatch
         if start not in self._walked:
             self._walked[start] = tuple(self._files(start))
         return tuple(sorted(f for f in self._walked[start] if matches(f.path)))
@@ -47,11 +51,17 @@ class LandingZone:
         for folder, folders, files in os.walk(start):
             folders[:] = [f for f in folders if not f.startswith(".")]
             for name in files:
-                path = Path(folder) / name
-                if name.startswith(".") or not path.exists():
-                    continue
-                told = path.stat()
-                yield Landed(path.relative_to(self.root).as_posix(), told.st_size, told.st_mtime_ns)
+                found = None if name.startswith(".") else self._file(Path(folder) / name)
+                if found:
+                    yield found
+
+    def _file(self, path: Path) -> Landed | None:
+        """A file as it is now; None where there is none (any more)."""
+        try:
+            told = path.stat()
+        except OSError:
+            return None
+        return Landed(path.relative_to(self.root).as_posix(), told.st_size, told.st_mtime_ns)
 
 
 def fingerprint(files: Sequence[Landed]) -> str:
@@ -60,6 +70,6 @@ def fingerprint(files: Sequence[Landed]) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _regex(pattern: str) -> str:
-    words = {"**": ".*", "*": "[^/]*"}
-    return "".join(words.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*)", pattern))
+def _regex(pattern: str, partition: str) -> str:
+    words = {"**": ".*", "*": "[^/]*", "{partition}": re.escape(partition)}
+    return "".join(words.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*|\{partition\})", pattern))

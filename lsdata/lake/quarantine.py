@@ -67,15 +67,13 @@ class Quarantine:
     def _keep(self, folder: Path, reject: Reject) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         files: list[dict[str, Any]] = []
-        for source in reject.files:
-            if not source.is_file():
-                continue
-            target = folder / source.name
+        for source, name in _names([f for f in reject.files if f.is_file()]):
+            target = folder / name
             target.unlink(missing_ok=True)
             _link_or_copy(source, target)
             with target.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            files.append({"name": source.name, "bytes": target.stat().st_size, "sha256": sha256})
+            files.append({"name": name, "bytes": target.stat().st_size, "sha256": sha256})
         told = {k: v for k, v in asdict(reject).items() if k != "files"}
         told |= {"files": files, "quarantined_at": datetime.now(UTC).isoformat(), "resolved_at": None}
         _write(folder / "reason.json", told)
@@ -89,8 +87,22 @@ class Quarantine:
 
 
 def _folder_name(name: str) -> str:
-    """A name as one folder: separators become '+', so that two names never meet in one folder by '..'."""
-    return "".join(c if c.isalnum() or c in "._-" else "+" for c in name).lstrip(".")[:200] or "unnamed"
+    """A name as one folder. Where characters had to go, a part of the name's hash keeps two names apart."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "+" for c in name).lstrip(".")[:120]
+    if plain == name:
+        return plain
+    return f"{plain or 'unnamed'}+{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def _names(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Files with the names they are kept under: their own, numbered where one is taken."""
+    taken = {"reason.json"}
+    for path in files:
+        name, n = path.name, 2
+        while name in taken:
+            name, n = f"{n}-{path.name}", n + 1
+        taken.add(name)
+        yield path, name
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

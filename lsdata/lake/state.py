@@ -72,6 +72,7 @@ class State:
         self._history: dict[str, dict[str, list[Publication]]] = {}
         self.versions: dict[str, int] = {}
         self.last: dict[str, Any] = {}
+        self.drops: dict[str, int] = {}
         self.recorded: set[str] = set()
 
     def refresh(self) -> "State":
@@ -88,6 +89,7 @@ class State:
                 self._history.pop(entry.subject, None)
                 self.versions.pop(entry.subject, None)
                 self.last.pop(entry.subject, None)
+                self.drops[entry.subject] = self.drops.get(entry.subject, 0) + 1
         return self
 
     def _publish(self, index: int, entry: Any) -> None:

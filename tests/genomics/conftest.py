@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 
 from lsdata.catalog import Dataset
+from lsdata.catalog.genomics import JOINT_CALLS
 from lsdata.compute import LocalRunner
+from lsdata.derived import arrow
 from lsdata.errors import InvalidInput
 from lsdata.lake.inputs import Inputs
 from lsdata.lake.lake import Act, Lake, Made
@@ -87,6 +89,20 @@ class Desk:
                 (staging.folder(partition) / name).write_bytes(content)
             made = Made(files=tuple(files or ()), fingerprint="put")
             self.lake.publish(dataset, rows, {partition: made}, ACT, lambda *_: (), staging)
+
+    def call(self, text: str, reference: str, cohort: str = "fam") -> None:
+        """Publish a hand-written multi-sample VCF as the joint calls of a cohort."""
+        place = self.lake.settings.scratch / "joint.vcf.gz"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(subprocess.run(["bgzip", "-c"], input=text.encode(), capture_output=True, check=True).stdout)
+        subprocess.run(["tabix", "-f", "-p", "vcf", place], check=True, capture_output=True)
+        [columns] = [line for line in text.splitlines() if line.startswith("#CHROM")]
+        told = {"called": True, "gvcf_sha256": None, "reference": reference, "import_mode": "full", "caller": "hand"}
+        told |= {"filter_method": "hard_filters", "filter_reason": "few", "records": 0, "records_pass": 0}
+        rows = [{"cohort_id": cohort, "sample_id": s, **told} for s in columns.split("\t")[9:] or ["nobody"]]
+        frame = pl.DataFrame(rows, schema=arrow.polars_schema(JOINT_CALLS))
+        files = {name: (place.parent / name).read_bytes() for name in ("joint.vcf.gz", "joint.vcf.gz.tbi")}
+        self.put(JOINT_CALLS, frame, cohort, files)
 
     def open(self) -> list[dict[str, Any]]:
         """What is in quarantine."""

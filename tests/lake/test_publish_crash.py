@@ -369,7 +369,6 @@ def test_every_declared_table_survives_a_kill_after_its_commit(
     tables = [d for d in DATASETS.values() if d.domain != "core"]
     with monkeypatch.context() as patch:
         patch.setattr(Lake, "_record", nothing)
-        patch.setattr(Lake, "_expect_no_rollback", nothing)
         for dataset in tables:
             Content(dataset, sample_frame(dataset, 3), {}).publish(lake)
     assert lake.ledger.size() == 0
