@@ -15,6 +15,9 @@ from lsdata.errors import SettingError
 Area = Literal["landing", "lake", "files", "vault", "ledger", "reports", "quarantine"]
 SqlEngine = Literal["duckdb", "spark"]
 ComputePlace = Literal["local", "batch", "wdl"]
+Aligner = Literal["bwa"]
+Caller = Literal["gatk"]
+"""What is installed: DRAGEN, Sentieon and DeepVariant need a server, a licence or a container runtime."""
 _Choice = TypeVar("_Choice", bound=str)
 
 
@@ -74,8 +77,8 @@ class Settings:
     reason: str = "scheduled processing"
     cores: int = 1
     site_url: str = "http://127.0.0.1:3001"
-    aligner: str = "bwa"
-    caller: str = "gatk"
+    aligner: Aligner = "bwa"
+    caller: Caller = "gatk"
     witness: Path | None = None
     keys: Path | None = None
     tools: Path = field(default_factory=lambda: Path(__file__).resolve().parents[1] / ".tools")
@@ -112,8 +115,8 @@ class Settings:
             reason=environ.get("LSDATA_REASON") or "scheduled processing",
             cores=int(cores),
             site_url=(environ.get("LSDATA_SITE_URL") or "http://127.0.0.1:3001").rstrip("/"),
-            aligner=environ.get("LSDATA_ALIGNER") or "bwa",
-            caller=environ.get("LSDATA_CALLER") or "gatk",
+            aligner=_one_of(environ, "LSDATA_ALIGNER", get_args(Aligner)),
+            caller=_one_of(environ, "LSDATA_CALLER", get_args(Caller)),
             **paths,
         )
 

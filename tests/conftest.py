@@ -202,13 +202,19 @@ class Graph:
                 told = [{"run_id": partition, "sample_id": s, "path": f"{s}.fastq.gz"} for s in self.runs[partition]]
                 return self._named(dataset, told, seed)
             case _:
-                return make_frame(dataset, 2, partition, seed)
+                made = make_frame(dataset, 2, partition, seed)
+                # What is aligned names the one reference there is.
+                cut = dataset.partition.name if dataset.partition else ""
+                named = "reference" in dataset.names and cut != "reference"
+                return made.with_columns(reference=pl.lit("ref")) if named else made
 
     def _named(self, dataset: Dataset, named: Sequence[Mapping[str, str]], seed: int) -> pl.DataFrame:
         if not named:
             return arrow.empty(dataset)
         names = pl.DataFrame(named)
-        return make_frame(dataset, len(named), None, seed).with_columns(names.get_columns())
+        made = make_frame(dataset, len(named), None, seed)
+        none = {"reference": None} if dataset.name == "fastq_manifest" else {}
+        return made.with_columns(*names.get_columns(), **none).cast(made.schema)  # pyright: ignore[reportArgumentType]
 
     def make(self, key: str, partition: str = "", seed: int | None = None) -> Published:
         """Materialize one partition."""

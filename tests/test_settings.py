@@ -96,11 +96,11 @@ def test_values_are_taken_as_given() -> None:
     settings = Settings.read(
         {
             "LSDATA_ENGINE": "spark", "LSDATA_COMPUTE": "batch", "LSDATA_CORES": "3", "LSDATA_OPERATOR": "Ada",
-            "LSDATA_REASON": "audit", "LSDATA_REFERENCE": "hg38", "LSDATA_ALIGNER": "bwa-mem3",
+            "LSDATA_REASON": "audit", "LSDATA_REFERENCE": "hg38", "LSDATA_ALIGNER": "bwa",
         }
     )  # fmt: skip
     assert (settings.engine, settings.compute, settings.cores, settings.operator) == ("spark", "batch", 3, "Ada")
-    assert (settings.reason, settings.reference, settings.aligner) == ("audit", "hg38", "bwa-mem3")
+    assert (settings.reason, settings.reference, settings.aligner) == ("audit", "hg38", "bwa")
 
 
 def test_an_operator_that_cannot_be_known_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

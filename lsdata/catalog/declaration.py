@@ -153,12 +153,14 @@ class Upstream:
         key: the upstream dataset.
         by: the upstream's column whose value equals this dataset's partition key; None for all rows.
         through: a membership dataset with this dataset's partition column and `by`: rows whose `by` is a member.
+        setting: where the membership names nothing, the setting that does; else the only partition there is.
         required: False where an empty upstream is a normal case.
     """
 
     key: str
     by: str | None = None
     through: str | None = None
+    setting: str | None = None
     required: bool = True
 
 

@@ -325,7 +325,7 @@ ALIGNMENTS = _lab(
     partition=BY_SAMPLE,
     upstream=(
         Upstream(key=FASTQ_MANIFEST.key, by="sample_id"),
-        Upstream(key=REFERENCES.key),
+        Upstream(key=REFERENCES.key, by="reference", through=FASTQ_MANIFEST.key, setting="reference"),
     ),
     columns=(
         SAMPLE_ID,
@@ -374,7 +374,7 @@ GVCFS = _lab(
     partition=BY_SAMPLE,
     upstream=(
         Upstream(key=ALIGNMENTS.key, by="sample_id"),
-        Upstream(key=REFERENCES.key),
+        Upstream(key=REFERENCES.key, by="reference", through=ALIGNMENTS.key),
     ),
     columns=(
         SAMPLE_ID,
@@ -401,8 +401,8 @@ TARGET_COVERAGE = _lab(
     partition=BY_SAMPLE,
     upstream=(
         Upstream(key=ALIGNMENTS.key, by="sample_id"),
-        Upstream(key=REFERENCES.key),
-        Upstream(key=ANNOTATION_SOURCES.key, required=False),
+        Upstream(key=REFERENCES.key, by="reference", through=ALIGNMENTS.key),
+        Upstream(key=ANNOTATION_SOURCES.key, by="reference", through=ALIGNMENTS.key, required=False),
     ),
     columns=(
         SAMPLE_ID,
@@ -522,8 +522,8 @@ VARIANTS = _lab(
     partition=BY_COHORT,
     upstream=(
         Upstream(key=JOINT_CALLS.key, by="cohort_id"),
-        Upstream(key=REFERENCES.key),
-        Upstream(key=ANNOTATION_SOURCES.key, required=False),
+        Upstream(key=REFERENCES.key, by="reference", through=JOINT_CALLS.key),
+        Upstream(key=ANNOTATION_SOURCES.key, by="reference", through=JOINT_CALLS.key, required=False),
     ),
     columns=(
         *_VARIANT_KEY,

@@ -11,9 +11,10 @@ import polars as pl
 from lsdata.catalog.genomics import ALIGNMENTS, ANNOTATION_SOURCES, REFERENCES, TARGET_COVERAGE
 from lsdata.compute import Input, Job
 from lsdata.derived import arrow
-from lsdata.errors import InvalidInput, SettingError
+from lsdata.errors import InvalidInput
 from lsdata.genomics import reference, tools
 from lsdata.lake.work import Outcome, Work
+from lsdata.settings import Aligner
 
 CRAM_VERSION = "3.0"
 """3.1 would be a tenth smaller, but GATK 4.6.2.0 (htsjdk 4.2.0) refuses it."""
@@ -68,12 +69,15 @@ Lane = Mapping[str, Any]
 def _lanes(files: pl.DataFrame, sequencing: Path) -> list[Lane]:
     """One item per pair of files (or single file), in order, with a read group id that is unique in the sample."""
     lanes: list[Lane] = []
+    # A flow cell may be delivered twice, say demultiplexed anew: then the run tells its lanes apart.
+    several = files.group_by("flowcell").agg(pl.col("run_id").n_unique()).filter(pl.col("run_id") > 1)["flowcell"]
     for (run_id, lane, chunk), part in files.group_by(["run_id", "lane", "chunk"], maintain_order=True):
         paths = dict(part.select("read", "path").iter_rows())
         flowcell = part["flowcell"][0] or str(run_id)
+        unit = str(run_id) if flowcell in several else flowcell
         lanes.append(
             {
-                "id": f"{flowcell}.{lane}" + (f".{chunk}" if chunk != 1 else ""),
+                "id": f"{unit}.{lane}" + (f".{chunk}" if chunk != 1 else ""),
                 "unit": f"{flowcell}.{lane}",
                 "r1": str(sequencing / str(run_id) / paths["R1"]),
                 "r2": str(sequencing / str(run_id) / paths["R2"]) if "R2" in paths else None,
@@ -131,22 +135,8 @@ samtools index {{outputs.cram}} {{outputs.crai}}
     )
 
 
-def _not_here(aligner: str, what: str) -> "Callable[..., Job]":
-    def refuse(*_: object) -> Job:
-        raise SettingError(
-            "LSDATA_ALIGNER", found=aligner, allowed=", ".join(a for a in ALIGNERS if a not in LICENSED), do=what
-        )
-
-    return refuse
-
-
-LICENSED = {"dragen", "sentieon"}
-ALIGNERS: dict[str, Callable[..., Job]] = {
-    "bwa": bwa_mem,
-    "dragen": _not_here("dragen", "DRAGEN needs its own server and licence; none is configured."),
-    "sentieon": _not_here("sentieon", "Sentieon needs a licence server; none is configured."),
-}
-"""Aligners by the name of `LSDATA_ALIGNER`."""
+ALIGNERS: Mapping[Aligner, Callable[..., Job]] = {"bwa": bwa_mem}
+"""The `Job` of each aligner that `LSDATA_ALIGNER` can name."""
 
 
 def measured_files(sample: str) -> tuple[str, ...]:
@@ -213,7 +203,7 @@ def _numbers(folder: Path, sample: str, bases: int) -> dict[str, float | int | N
             summary[fields[1].rstrip(":")] = float(fields[2])
         elif fields[0] == "COV":
             covered[int(fields[2])] = int(fields[3])
-    coverage = pl.read_csv(folder / f"{sample}.coverage.txt", separator="\t")
+    coverage = pl.read_csv(folder / f"{sample}.coverage.txt", separator="\t", quote_char=None)
     depth = (coverage["meandepth"] * (coverage["endpos"] - coverage["startpos"] + 1)).sum() / bases
     reads, mapped, duplicates = flags["primary"], flags["primary mapped"], flags["primary duplicates"]
     pairs = flags["properly paired"] > 0
@@ -269,9 +259,16 @@ samtools bedcov --reference {inputs.reference} -d 20 {inputs.targets} {inputs.cr
     depth = pl.read_csv(
         work.destination / "depth.tsv",
         separator="\t",
+        quote_char=None,
         has_header=False,
-        new_columns=["chrom", "start", "end", "target", "bases", "covered"],
-        schema_overrides={"column_1": pl.String, "column_4": pl.String},
+        schema={
+            "chrom": pl.String(),
+            "start": pl.Int64(),
+            "end": pl.Int64(),
+            "target": pl.String(),
+            "bases": pl.Int64(),
+            "covered": pl.Int64(),
+        },
     )
     length = pl.col("end") - pl.col("start")
     rows = depth.select(

@@ -7,29 +7,15 @@ import polars as pl
 from lsdata.catalog.genomics import ALIGNMENTS, GVCFS, JOINT_CALLS, REFERENCES
 from lsdata.compute import Input, Job
 from lsdata.derived import arrow
-from lsdata.errors import InvalidInput, MissingData, SettingError
+from lsdata.errors import InvalidInput, MissingData
 from lsdata.genomics import reference, tools
 from lsdata.lake.work import Outcome, Work
 
 _JVM_MIB = 3_000
 
-CALLERS = ("gatk",)
-"""Callers by the name of `LSDATA_CALLER`."""
-
 
 def gvcf(work: Work, alignments: pl.LazyFrame, references: pl.LazyFrame) -> Outcome:
-    """GATK HaplotypeCaller -ERC GVCF over the whole reference, and bcftools stats of its variant records.
-
-    Raises:
-        SettingError: the configured caller cannot run here.
-    """
-    if work.settings.caller not in CALLERS:
-        raise SettingError(
-            "LSDATA_CALLER",
-            found=repr(work.settings.caller),
-            allowed=", ".join(CALLERS),
-            do="Unset it; DeepVariant needs its container image, which the local runner cannot start.",
-        )
+    """GATK HaplotypeCaller -ERC GVCF over the whole reference, and bcftools stats of its variant records."""
     sample = work.partition
     name = alignments.select("reference").collect().item()
     _, bases = reference.facts(references.collect(), name)

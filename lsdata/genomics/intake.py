@@ -182,8 +182,9 @@ def _read(folder: Path, path: str, delivered: Mapping[str, str], faults: list[Fa
     if path in delivered and delivered[path] != stats.md5:
         allowed = f"MD5 {delivered[path]} as delivered"
         faults.append((path, _fault("md5_differs", f"MD5 {stats.md5}", allowed, "Copy the file again.")))
-    if not stats.reads:
-        faults.append((path, _fault("fastq_empty", "no reads", "at least one read", "Deliver it again.")))
+    if not stats.bases:
+        found = f"{stats.reads} reads without a base" if stats.reads else "no reads"
+        faults.append((path, _fault("fastq_empty", found, "at least one read", "Deliver it again.")))
     return stats
 
 

@@ -1,5 +1,6 @@
 """FastQC, MultiQC and the long table of sample metrics."""
 
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,9 +28,8 @@ def fastq_qc(work: Work, fastq_manifest: pl.LazyFrame) -> Outcome:
     folder = work.landing / "sequencing" / run_id
     if files.is_empty():
         return Outcome(rows=arrow.empty(FASTQ_QC))
-    # Two files of one name may lie in two folders: each gets a name of its own.
-    names = {path: path.replace("/", "__") for path in files["path"]}
-    reports = {path: _report(name) for path, name in names.items()}
+    names = _names(folder, files["path"].to_list())
+    reports = {path: f"{name.partition('.fastq')[0]}_fastqc" for path, name in names.items()}
     job = Job(
         name="fastqc",
         image=tools.IMAGE,
@@ -62,10 +62,17 @@ def fastq_qc(work: Work, fastq_manifest: pl.LazyFrame) -> Outcome:
     return Outcome(rows=pl.DataFrame(rows, schema=arrow.polars_schema(FASTQ_QC)), files=tuple(job.outputs.values()))
 
 
-def _report(name: str) -> str:
-    for ending in (".gz", ".fastq", ".fq"):
-        name = name.removesuffix(ending)
-    return f"{name}_fastqc"
+def _names(folder: Path, paths: Iterable[str]) -> dict[str, str]:
+    """For each file a name of its own in one folder, of plain characters, whose ending is true: FastQC goes by it."""
+    names: dict[str, str] = {}
+    for number, path in enumerate(paths):
+        stem = re.sub(r"(?i)\.(fastq|fq)(\.gz)?$", "", path)
+        plain = re.sub(r"[^A-Za-z0-9_+=@-]", "_", stem.replace("/", "__")).lstrip("-")
+        with (folder / path).open("rb") as stream:
+            ending = ".fastq.gz" if stream.read(2) == b"\x1f\x8b" else ".fastq"
+        taken = {name.partition(".")[0] for name in names.values()}
+        names[path] = (f"{plain}__{number}" if plain in taken else plain) + ending
+    return names
 
 
 def _multiqc(report: str, folder: str, title: str) -> list[str]:

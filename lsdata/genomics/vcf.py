@@ -121,9 +121,11 @@ _CALL = {n: _TYPES[n] for n in ("gt", "dp", "gq", "ad_ref", "ad_alt", "ps")}
 _NO_ROWS = pl.DataFrame(schema={**_RECORD, "sample_id": pl.String(), **_CALL})
 
 _QUERY = r"*%CHROM\t%POS\t.\t.\t.\t.\t%REF\t%ALT\t%INFO/OLD_REC\n[%GT\t%DP\t%GQ\t%AD{0}\t%AD{1}\t%PS\n]"
-"""A line per record, then one per sample: in one table, a record's CHROM stands under `gt` and its POS under `dp`."""
+"""A line per record, then one per sample: in one table, a record's CHROM stands under `gt` and its POS under `dp`. The
+star, with which neither a contig's name nor a genotype begins, tells a record's line.
+"""
 _LINE = {**_CALL, "ref": pl.String(), "alt": pl.String(), "old": pl.String()}
-_MISSING = {n: "." for n in ("dp", "gq", "ad_ref", "ad_alt", "ps", "old")}
+_MISSING = {n: "." for n in _LINE if n not in ("gt", "ref", "alt")}
 _OLD = r"^(.*)\|(\d+)\|([^|]*)\|([^|]*?)(?:\|(\d+))?$"
 BATCH = 1 << 22
 """Bytes of text taken at a time."""
@@ -168,12 +170,14 @@ def _queried(path: Path) -> Iterator[bytes]:
             begun = text[last:]
         if begun:
             yield begun
-        if process.wait():
-            told.seek(0)
+        code = process.wait()
+        told.seek(0)
+        said = told.read().decode(errors="replace").strip()
+        if code or "[E::" in said or "truncated" in said:  # a file that is cut off is exit code 0 to bcftools query
             raise InvalidInput(
                 path.name,
                 code="unreadable_vcf",
-                found=told.read().decode(errors="replace").strip(),
+                found=said or f"exit code {code} of bcftools query",
                 allowed="a VCF that htslib reads to its end",
                 do="Make the call set again.",
             )

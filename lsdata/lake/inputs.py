@@ -124,10 +124,19 @@ class Inputs:
         column = dataset.partition.name if dataset.partition else ""
         through, by = upstream.through or "", upstream.by or ""
         if (through, column, by) not in self._memberships:
-            pairs = self.lake.read(through, version=self.versions.get(through)).select(column, by).unique().sort(by)
+            pairs = self.lake.read(through, version=self.versions.get(through)).select(column, by).drop_nulls()
+            pairs = pairs.unique().sort(by)
             grouped = pairs.collect().group_by(column, maintain_order=True).agg(by)
             self._memberships[through, column, by] = {key: tuple(members) for key, members in grouped.iter_rows()}
-        return self._memberships[through, column, by].get(partition, ())
+        found = self._memberships[through, column, by].get(partition, ())
+        return found or self._by_setting(upstream)
+
+    def _by_setting(self, upstream: Upstream) -> tuple[str, ...]:
+        if upstream.setting is None:
+            return ()
+        chosen = getattr(self.lake.settings, upstream.setting)
+        # With several and none chosen, the function says what to do.
+        return (chosen,) if chosen else tuple(self.published(upstream.key))
 
     def _rows(self, source: Dataset, by: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         """By value of a column: the hash of the rows that have it, and the partitions they lie in."""

@@ -1,6 +1,5 @@
 """Shards, the choice of filters, and the hard filters themselves against a second implementation."""
 
-import math
 import random
 import subprocess
 from itertools import product
@@ -58,10 +57,10 @@ def test_vqsr_needs_samples_and_truth_sites(samples: int, truth: bool) -> None:
 SEQUENCE = "ACGTTGCAACCAGTCAAGTC" * 500
 EDGES = {
     "QD": ("0", "1.99", "2.0", "2.01", "40", "-3.5", "NaN"),
-    "FS": ("0", "60.0", "60.001", "200.0", "200.001", "1e4", "Infinity"),
-    "SOR": ("0.7", "3.0", "3.001", "9", "-1.0"),
+    "FS": ("0", "60.0", "60.001", "200.0", "200.001", "1e4", "Infinity", "NaN"),
+    "SOR": ("0.7", "3.0", "3.001", "9", "-1.0", "NaN"),
     "MQ": ("60", "40.0", "39.999", "0", "NaN"),
-    "MQRankSum": ("0", "-12.5", "-12.501", "12.6"),
+    "MQRankSum": ("0", "-12.5", "-12.501", "12.6", "NaN"),
     "ReadPosRankSum": ("0", "-8.0", "-8.001", "-20.0", "-20.001", "9"),
 }
 QUALS = (".", "0", "29.99", "30", "30.01", "1e9")
@@ -108,19 +107,19 @@ def extremes() -> pl.DataFrame:
 
 
 def expected(rows: pl.DataFrame) -> pl.Series:
-    """The rules as GATK's article states them, in polars: a missing annotation passes, NaN is less than nothing."""
-    number = {t: pl.col(t).str.replace("Infinity", "inf").cast(pl.Float64) for t in EDGES}
-    low = {t: (x < limit) & x.is_not_nan() for t, limit in (("QD", 2.0), ("MQ", 40.0), ("MQRankSum", -12.5)) for x in [number[t]]}
+    """The rules as GATK's article states them, in polars; a missing annotation passes, NaN is below every number."""
+    told = {"NaN": "-inf", "Infinity": "inf"}
+    number = {t: pl.col(t).replace(told).cast(pl.Float64) for t in EDGES}
     position, snp = number["ReadPosRankSum"], pl.col("snp")
     # htsjdk reads a missing QUAL as -10.
     quality = pl.col("QUAL").replace(".", "-10").cast(pl.Float64).fill_null(-10)
     rules = {
-        "QD2": low["QD"],
+        "QD2": number["QD"] < 2.0,
         "QUAL30": quality < 30.0,
         "SOR3": snp & (number["SOR"] > 3.0),
         "FS60": snp & (number["FS"] > 60.0),
-        "MQ40": snp & low["MQ"],
-        "MQRankSum-12.5": snp & low["MQRankSum"],
+        "MQ40": snp & (number["MQ"] < 40.0),
+        "MQRankSum-12.5": snp & (number["MQRankSum"] < -12.5),
         "ReadPosRankSum-8": snp & (position < -8.0),
         "FS200": ~snp & (number["FS"] > 200.0),
         "ReadPosRankSum-20": ~snp & (position < -20.0),
@@ -190,4 +189,4 @@ def test_hard_filters_are_what_the_article_says(desk: Any, tmp_path: Path) -> No
     assert len(found) == rows.height
     assert not other, f"{len(other)}: {other[:5]}"
     assert {one for told in found.values() for one in told.split(";")} == {"PASS", *(name for name, _ in HARD_FILTERS)}
-    assert math.isclose(len([1 for f in found.values() if f == "PASS"]) / len(found), 0.4, abs_tol=0.3)
+    assert 0.1 < sum(told == "PASS" for told in found.values()) / len(found) < 0.9

@@ -122,6 +122,9 @@ CASES = {
     "windows_line_ends": Case({B1: gz(reads("B").replace(b"\n", b"\r\n"))}, [], "ABC"),
     "empty_file": Case({B1: b""}, [("fastq_empty", B1), ("mates_unequal", B2)]),
     "gzip_of_nothing": Case({B1: gz(b""), B2: gz(b"")}, [("fastq_empty", B1), ("fastq_empty", B2)]),
+    "reads_without_bases": Case(
+        {B1: gz(b"@B:0\n\n+\n\n"), B2: gz(b"@B:0\nA\n+\nI\n")}, [("fastq_empty", B1)]
+    ),
     "wrong_md5": Case({"md5sum.txt": sums(B1="0" * 32)}, [("md5_differs", B1)]),
     "upper_case_md5": Case({"md5sum.txt": sums().upper().replace(b"FASTQ/", b"fastq/").replace(b"FASTQ.GZ", b"fastq.gz")}, [], "ABC"),
     "md5_of_a_file_that_is_not_there": Case(

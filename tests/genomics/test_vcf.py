@@ -69,7 +69,7 @@ HAND = text(
     f"1 40 . {at(40)} {'ACGTTGCA' * 40} 9 PASS . GT 0/1 1/1 ./.",
     f"1 60 . {at(60)} . 9 PASS AN=6 GT 0/0 0 .",
     f"1 61 . {at(61)} {snv(61)} 9 PASS . DP 1 2 3",
-    f"1 62 . {at(62)} {snv(62)} 9 PASS . GT 0/1/1 0|0|1 0/0/0/0/0/1",
+    f"1 62 . {at(62)} {snv(62)} 9 PASS . GT 0|1/1 0|0|1 0/0/0/0/0/1",
     f"chrX 5 . {at(5)} {snv(5)} 9 PASS . GT 1 0 .",
     f"HLA-A*01:01 5 . {at(5)} {snv(5)},{at(5)}GG 9 PASS . GT 0/1 1/2 2/2",
     f"gi|77|x 5 . {at(5)} {snv(5)},{at(5)}GG 9 PASS . GT 0/1 1/2 2/2",

@@ -232,16 +232,27 @@ def test_a_cohort_without_any_known_sample_waits_without_noise(graph: Any) -> No
     assert "ghosts" not in {p for _, p in wanted(graph.settle())}
 
 
-def test_samples_wait_for_a_reference_that_is_about_to_be_registered(graph: Any) -> None:
+def test_samples_wait_for_their_reference_that_is_about_to_be_registered_anew(graph: Any) -> None:
     """Aligned to what there was before, everything would be aligned twice."""
     for key in (g.SEQUENCING_RUNS.key, g.COHORTS.key):
         graph.make(key)
     graph.make(g.FASTQ_MANIFEST.key, "run1")
     graph.make(g.REFERENCES.key, "ref")
-    graph.land("reference/other/other.fa", ">1\nACGT\n")
+    graph.land("reference/ref/ref.fa", ">1\nACGTACGTAC\n")
     asked = wanted(graph.plan())
-    assert ("references", "other") in asked
+    assert ("references", "ref") in asked
     assert not [a for a in asked if a[0] == "alignments"]
+
+
+def test_another_reference_does_not_make_samples_stale(graph: Any) -> None:
+    graph.deliver()
+    graph.settle()
+    settings = replace(graph.lake.settings, reference="ref")
+    graph.lake = Lake(settings)
+    graph.land("reference/other/other.fa", ">1\nACGT\n")
+    graph.settle()
+    assert not {a for a, _ in wanted(graph.plan())} & {"alignments", "gvcfs"}
+    assert len(graph.lake.state().history(g.ALIGNMENTS.key, "A")) == 1
 
 
 def test_samples_do_not_wait_for_a_reference_that_failed(graph: Any) -> None:

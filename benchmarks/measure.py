@@ -1,0 +1,81 @@
+"""The cost of a command: CPU-seconds, user and system, of its process and of all processes it has waited for."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryFile
+from typing import TypedDict
+
+ROOT = Path(__file__).resolve().parents[1]
+UNIT = "CPU-s"
+_BEGUN = "begun "
+
+
+class Result(TypedDict):
+    """One comparison; `ratio` is ours / peer, the smaller the better."""
+
+    name: str
+    ours: float
+    peer: float
+    unit: str
+    ratio: float
+    goal: float
+
+
+def compare(
+    name: str,
+    ours: Sequence[str],
+    peer: Sequence[str],
+    goal: float,
+    rounds: int = 3,
+    env: Mapping[str, str] | None = None,
+) -> Result:
+    """Medians over rounds in which both commands run one after the other, so that both see the same machine.
+
+    Args:
+        ours, peer: commands. Both end with a line whose first word says what they found; it must be the same.
+        goal: the ratio to reach.
+        env: what is added to the environment.
+
+    Raises:
+        RuntimeError: a command failed, or the two did not find the same.
+    """
+    costs: list[list[float]] = []
+    found: set[str] = set()
+    for _ in range(rounds):
+        costs.append([])
+        for command in (ours, peer):
+            seconds, told = _run(command, env or {})
+            costs[-1].append(seconds)
+            found.add(told)
+    if len(found) > 1:
+        raise RuntimeError(f"{name}: not the same was found: {', '.join(sorted(found))}")
+    cost, other = map(median, zip(*costs, strict=True))
+    return Result(name=name, ours=cost, peer=other, unit=UNIT, ratio=cost / other, goal=goal)
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module of this repository."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def begin() -> None:
+    """Called in a command: what it has cost up to here (imports, preparation) does not count."""
+    print(f"{_BEGUN}{sum(os.times()[:4])}", flush=True)
+
+
+def _run(command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, env={**os.environ, **env})
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        lines = out.read().splitlines() or [""]
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}\n{err.read()[-2_000:]}")
+    begun = sum(float(line.removeprefix(_BEGUN)) for line in lines if line.startswith(_BEGUN))
+    return usage.ru_utime + usage.ru_stime - begun, lines[-1].partition(" ")[0]
