@@ -35,7 +35,9 @@ def _prepare(lake: "Lake") -> None:
     samples = pl.DataFrame({"sample_id": _samples()})
 
     def publish(dataset: Dataset, partitions: list[str], **given: pl.Expr) -> None:
-        rows = samples.with_columns(**{c.name: pl.lit(filled[c.type]) for c in dataset.columns if c.name != "sample_id"})
+        rows = samples.with_columns(
+            **{c.name: pl.lit(filled[c.type]) for c in dataset.columns if c.name != "sample_id"}
+        )
         made = {p: Made() for p in partitions}
         lake.publish(dataset, arrow.typed(dataset, rows.with_columns(**given)), made, act, lambda *_: ())
 
@@ -67,5 +69,6 @@ def _execute(asset: "dg.AssetsDefinition | None", home: Path) -> None:
             },
             run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
         )
-        if not result.success: raise RuntimeError
+        if not result.success:
+            raise RuntimeError
         print(len(instance.get_materialized_partitions(key)))

@@ -74,8 +74,8 @@ def _run(command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        lines = out.read().splitlines() or [""]
+        lines = out.read().splitlines()
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}\n{err.read()[-2_000:]}")
     begun = sum(float(line.removeprefix(_BEGUN)) for line in lines if line.startswith(_BEGUN))
-    return usage.ru_utime + usage.ru_stime - begun, lines[-1].partition(" ")[0]
+    return usage.ru_utime + usage.ru_stime - begun, " ".join(lines[-1:]).split()[0]

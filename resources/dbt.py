@@ -78,7 +78,7 @@ def _scan(lake: "Lake", source: Dataset, dataset: Dataset, partitions: Sequence[
 
 
 @cache
-def _manifest(engine: str) -> Any:
+def manifest_of(engine: str) -> Any:
     """The parsed project, once a process."""
     runner = _runner()
     with tempfile.TemporaryDirectory() as folder:
@@ -121,7 +121,7 @@ def _flags(folder: str, engine: str) -> list[str]:
 def _invoke(
     dataset: Dataset, scans: dict[str, str], folder: str, engine: str, log: Callable[[str], None]
 ) -> dict[str, int]:
-    manifest = _manifest(engine)
+    manifest = manifest_of(engine)
     selected = ["build", "--select", dataset.name, "--vars", json.dumps({"scans": scans})]
     outcome = _runner()(manifest=manifest).invoke([*selected, *_flags(folder, engine)])
     if outcome.result is None:

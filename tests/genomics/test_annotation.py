@@ -130,7 +130,12 @@ def test_an_allele_beside_a_compound_change_does_not_lend_it_its_severity(ensemb
         p for p in range(12448, 15000, 3) if bases[p - 1 : p + 2] in ("TGG", "TAC", "TCA", "GAA", "CAA", "AAA")
     )
     codon = bases[start - 1 : start + 2]
-    stops = [(i, b) for i in range(3) for b in "ACGT" if b != codon[i] and codon[:i] + b + codon[i + 1 :] in ("TAA", "TAG", "TGA")]
+    stops = [
+        (i, b)
+        for i in range(3)
+        for b in "ACGT"
+        if b != codon[i] and codon[:i] + b + codon[i + 1 :] in ("TAA", "TAG", "TGA")
+    ]
     place, stop = stops[0]
     other = next(b for b in "ACGT" if b not in (codon[place], stop))
     second = (place + 1) % 3
@@ -156,7 +161,9 @@ def test_compound_changes_on_the_other_strand_are_found(ensembl: Any) -> None:
 def test_a_model_that_csq_stops_at_without_force_annotates_the_rest(desk: Any, data: Path) -> None:
     place = data / "annotation/csq" / MODELS["tlr8"] / MODELS["tlr8"]
     lines = place.with_suffix(".gff").read_text()
-    slip = [line.split("\t") for line in lines.splitlines() if line.split("\t")[2] in ("gene", "transcript", "exon", "CDS")]
+    slip = [
+        line.split("\t") for line in lines.splitlines() if line.split("\t")[2] in ("gene", "transcript", "exon", "CDS")
+    ]
     for fields in slip:  # the same gene again, with two CDS that overlap by a base
         fields[8] = fields[8].replace("ENSG00000101916", "G2").replace("ENST00000218032", "T2").replace("TLR8", "SLIP")
     extra = [list(f) for f in slip if f[2] == "CDS"][-1:]
@@ -194,7 +201,10 @@ def test_alleles_are_looked_up_as_alleles(desk: Any) -> None:
         + f"1\t13\t1001\tCA\t.\t.\t.\tCLNSIG=Benign\n1\t11\t1002\t{BASES[10:14]}\t{BASES[10:12]}\t.\t.\tCLNSIG=Pathogenic,_low\n"
         + f"1\t20\t1003\tT\tC\t.\t.\tCLNSIG=Benign\n1\t20\t1004\tT\tC\t.\t.\tCLNSIG=Pathogenic\n"
     )  # fmt: skip
-    known = sites.replace("##FORMAT=<ID=GT", "##x=<ID=GT") + "1\t20\trs1;rs2\tT\tA,C\t.\t.\t.\nchr1\t30\trs3\tA\tC\t.\t.\t.\n"
+    known = (
+        sites.replace("##FORMAT=<ID=GT", "##x=<ID=GT")
+        + "1\t20\trs1;rs2\tT\tA,C\t.\t.\t.\nchr1\t30\trs3\tA\tC\t.\t.\t.\n"
+    )
     packed = {"clinvar.vcf.gz": gzip.compress(clinvar.encode()), "known_sites.vcf.gz": gzip.compress(known.encode())}
     registered(desk, "hg", f">1\n{BASES}\n".encode(), packed)
     rows = [
@@ -203,7 +213,10 @@ def test_alleles_are_looked_up_as_alleles(desk: Any) -> None:
         (20, "T", "*", "0/0"),
     ]
     made = annotated(desk, calls("1", ["S1"], *rows), "hg")
-    told = {(r["pos"], r["alt"]): (r["clinvar_id"], r["clinvar_significance"], r["known_id"]) for r in made.iter_rows(named=True)}
+    told = {
+        (r["pos"], r["alt"]): (r["clinvar_id"], r["clinvar_significance"], r["known_id"])
+        for r in made.iter_rows(named=True)
+    }
     assert told[4, "T"] == ("1002", "Pathogenic,_low", None)
     assert told[20, "A"] == (None, None, "rs1;rs2")
     # ClinVar says it twice: the row stays one.
@@ -221,9 +234,7 @@ TERMS = st.lists(st.sampled_from([*SEVERITY, "something_new"]), min_size=1, max_
 def test_the_most_severe_does_not_depend_on_the_order(told: list[tuple[str, bool]]) -> None:
     strings = [f"{'*' * star}{terms}|G{i}|T{i}|protein_coding" for i, (terms, star) in enumerate(told)]
     impacts = {most_severe(list(order))[3] for order in permutations(strings)}
-    worst = min(
-        (IMPACTS.index(SEVERITY.get(t, "MODIFIER")) for terms, _ in told for t in terms.split("&")), default=3
-    )
+    worst = min((IMPACTS.index(SEVERITY.get(t, "MODIFIER")) for terms, _ in told for t in terms.split("&")), default=3)
     assert impacts == {IMPACTS[worst]}
     gene, transcript, consequence, _, change = most_severe(strings)
     index = int(str(gene)[1:])

@@ -18,7 +18,9 @@ from lsdata.genomics import calling, reference, tools
 from lsdata.genomics.calling import HARD_FILTERS, VQSR_SAMPLES, filtering, shards
 from lsdata.lake.work import Outcome, Work
 
-CONTIG_SETS = st.lists(st.tuples(st.text("abc1", min_size=1, max_size=3), st.integers(1, 300)), max_size=12, unique_by=lambda c: c[0])
+CONTIG_SETS = st.lists(
+    st.tuples(st.text("abc1", min_size=1, max_size=3), st.integers(1, 300)), max_size=12, unique_by=lambda c: c[0]
+)
 
 
 @given(contigs=CONTIG_SETS, most=st.integers(1, 400))
@@ -95,7 +97,10 @@ def extremes() -> pl.DataFrame:
         for edge in (*edges, None)
     ]
     told += [
-        (draw.choice(KINDS), {"QUAL": draw.choice(QUALS)} | {t: draw.choice((*edges, None)) for t, edges in EDGES.items()})
+        (
+            draw.choice(KINDS),
+            {"QUAL": draw.choice(QUALS)} | {t: draw.choice((*edges, None)) for t, edges in EDGES.items()},
+        )
         for _ in range(300)
     ]
     rows = []

@@ -437,7 +437,7 @@ def cohorts(desk: Any, data: bytes) -> Outcome | InvalidInput:
         b"cohort_id,sample_id\nfam,A\nfam,B\n",
         b"\xef\xbb\xbfcohort_id,sample_id\r\nfam,A\r\nfam,B\r\n",
         b" cohort_id , sample_id ,\n fam , A ,\n\n,,\nfam,B\nfam,B\n",
-        b"note,sample_id,cohort_id\n\"of two,\nlines\",A,fam\nx,B,fam",
+        b'note,sample_id,cohort_id\n"of two,\nlines",A,fam\nx,B,fam',
         "note,cohort_id,sample_id\nMüller,fam,A\nx,fam,B\n".encode("cp1252"),
     ],
     ids=["plain", "bom_crlf", "blanks_and_repeats", "other_columns_and_order", "cp1252"],

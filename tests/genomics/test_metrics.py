@@ -48,7 +48,9 @@ def pairs(name: str, n: int, copies: int = 0) -> list[Pair]:
 
 
 def nowhere(name: str, n: int) -> list[Pair]:
-    return [(f"{name}:{i}", "".join(DRAW.choices("ACGT", k=READ)), "".join(DRAW.choices("ACGT", k=READ))) for i in range(n)]
+    return [
+        (f"{name}:{i}", "".join(DRAW.choices("ACGT", k=READ)), "".join(DRAW.choices("ACGT", k=READ))) for i in range(n)
+    ]
 
 
 def fastq(reads: Sequence[Pair], mate: int) -> bytes:
@@ -59,7 +61,9 @@ def run_info(flowcell: str, run: str) -> str:
     return f'<RunInfo><Run Id="{run}"><Flowcell>{flowcell}</Flowcell><Instrument>A1</Instrument></Run></RunInfo>'
 
 
-def land(desk: Any, run: str, flowcell: str, lanes: dict[tuple[str, int], Sequence[Pair]], single: bool = False) -> None:
+def land(
+    desk: Any, run: str, flowcell: str, lanes: dict[tuple[str, int], Sequence[Pair]], single: bool = False
+) -> None:
     place = f"sequencing/{run}"
     for (sample, lane), reads in lanes.items():
         for mate in (1,) if single else (1, 2):

@@ -266,7 +266,9 @@ def test_five_dialects_of_a_gene_model_give_the_same_consequences(chromosome: An
         450: "intron", 501: "splice_region", 550: "missense", 597: "missense", 598: "stop_lost", 599: "stop_lost",
         610: "3_prime_utr", 850: "3_prime_utr", 950: "",
     } | {site: terms[site] for site in (160, 199, 302, 350, 501, 550, 597)}  # fmt: skip
-    assert {t for site in (199, 302, 501) for t in terms[site].split("&") if t.startswith("splice")} == {"splice_region"}
+    assert {t for site in (199, 302, 501) for t in terms[site].split("&") if t.startswith("splice")} == {
+        "splice_region"
+    }
     assert {told.split("|")[1] for told in found["ensembl.gff3"].values() if told} == {"GEN"}
     assert {told.split("|")[2] for told in found["ensembl.gff3"].values() if told} <= {"T1", ""}
 
@@ -384,7 +386,12 @@ def test_a_model_with_ribosomal_slippage_and_odd_phases_is_usable(chromosome: An
 
 
 def test_one_file_a_source_and_indexes_are_no_source(chromosome: Any) -> None:
-    files = {"genes.gff3": ensembl_gff3(), "genes.gtf": gtf(gencode=False), "genes.gff3.gz.tbi": "x", "genes.gff3.md5": "x"}
+    files = {
+        "genes.gff3": ensembl_gff3(),
+        "genes.gtf": gtf(gencode=False),
+        "genes.gff3.gz.tbi": "x",
+        "genes.gff3.md5": "x",
+    }
     rows = annotate(chromosome, {name: text.encode() for name, text in files.items()}, "x")
     assert set(rows) == {"genes"}
     assert [(kept["code"], kept["files"][0]["name"]) for kept in chromosome.open()] == [("source_twice", "genes.gtf")]

@@ -43,7 +43,9 @@ HEAD = "".join(
 
 
 def columns(*samples: str) -> str:
-    return "\t".join(["#CHROM POS ID REF ALT QUAL FILTER INFO".replace(" ", "\t"), *(("FORMAT", *samples) if samples else ())])
+    return "\t".join(
+        ["#CHROM POS ID REF ALT QUAL FILTER INFO".replace(" ", "\t"), *(("FORMAT", *samples) if samples else ())]
+    )
 
 
 def at(pos: int, length: int = 1) -> str:
@@ -117,7 +119,9 @@ def check_sites(variants: pl.DataFrame, path: Path) -> None:
     told = query(path, f"%CHROM\t%POS\t%REF\t%ALT\t%QUAL\t%FILTER\t{form}\n")
     frame = vcf.read_sites(path)
     assert frame.height == variants.height == len(told)
-    for row, expected in zip(frame.select("chrom", "pos", "ref", "alt", "qual", "filter", *TAGS).rows(), told, strict=True):
+    for row, expected in zip(
+        frame.select("chrom", "pos", "ref", "alt", "qual", "filter", *TAGS).rows(), told, strict=True
+    ):
         assert all(same(value, one) for value, one in zip(row, expected, strict=True)), (row, expected)
     key = ["chrom", "pos", "ref", "alt", "site"]
     both = [f.select(*key, "qual", "filter", *TAGS).sort(key) for f in (frame, variants)]
@@ -126,7 +130,9 @@ def check_sites(variants: pl.DataFrame, path: Path) -> None:
 
 def check_genotypes(genotypes: pl.DataFrame, path: Path) -> None:
     """And of genotypes."""
-    samples = subprocess.run(["bcftools", "query", "-l", path], capture_output=True, check=True, text=True).stdout.split()
+    samples = subprocess.run(
+        ["bcftools", "query", "-l", path], capture_output=True, check=True, text=True
+    ).stdout.split()
     assert genotypes.height == len(samples) * len(query(path, "%POS\n"))
     frames = list(vcf.read_genotypes(path))
     if not frames:
@@ -268,13 +274,19 @@ def call_sets(draw: st.DrawFn) -> str:
                 values.append(":".join(fields.get(k) or draw(number) for k in keys))
             qual = draw(st.sampled_from([".", "0", "30.25", "1e7"]))
             passed = draw(st.sampled_from([".", "PASS", "QD2", "QD2;SOR3"]))
-            told = draw(st.sampled_from([".", "AN=4;DP=7", f"AC={','.join('1' * len(alts))};QD=0.1", "MQ=.;FS=inf;SOR=-1.5"]))
-            records.append(" ".join([contig, str(pos), ".", ref, ",".join(alts), qual, passed, told, ":".join(keys), *values]))
+            told = draw(
+                st.sampled_from([".", "AN=4;DP=7", f"AC={','.join('1' * len(alts))};QD=0.1", "MQ=.;FS=inf;SOR=-1.5"])
+            )
+            records.append(
+                " ".join([contig, str(pos), ".", ref, ",".join(alts), qual, passed, told, ":".join(keys), *values])
+            )
     return text(samples, *records)
 
 
 @given(written=call_sets())
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@hypothesis_settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_generated_call_sets_are_read_without_loss(hg: Any, written: str) -> None:
     variants, genotypes, path = loaded(hg, written, "made")
     check_sites(variants, path)

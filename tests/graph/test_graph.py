@@ -100,9 +100,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         metadata | _mates("trio", "HG001wu", illumina) | _mates("trio", "NA12891", illumina),
     )
     shutil.copytree(DATA / "runs" / "201203_D00483_0200_AHVKJCDRXX", home.landing / "sequencing" / "201203_broken")
-    home.deliver(
-        "delivery_2", "[Data]\nSample_ID,index\nNA12892,A\n", _mates("trio", "NA12892", plain), complete=False
-    )
+    home.deliver("delivery_2", "[Data]\nSample_ID,index\nNA12892,A\n", _mates("trio", "NA12892", plain), complete=False)
     (home.landing / "cohorts.csv").write_text(COHORTS)
     home.sensors()
     return home
