@@ -45,6 +45,7 @@ def sequencing_runs(work: Work) -> Outcome:
     place = work.landing / "sequencing"
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
+    landed: dict[str, str] = {}
     for folder in sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")):
         try:
             listing = runs.list_folder(folder)
@@ -75,8 +76,14 @@ def sequencing_runs(work: Work) -> Outcome:
                     files=tuple(folder / path for path in about),
                 )
             )
+        landed |= {
+            f"sequencing/{folder.name}/{f.path}": _sha256(folder / f.path)
+            for f in listing.files
+            if f.path.lower() in _METADATA and run.code != "file_not_readable"
+        }
         work.log(f"{run.run_id}: {run.state}. {run.reason}")
-    return Outcome(rows=pl.DataFrame(rows, schema=arrow.polars_schema(SEQUENCING_RUNS)), rejects=tuple(rejects))
+    frame = pl.DataFrame(rows, schema=arrow.polars_schema(SEQUENCING_RUNS))
+    return Outcome(rows=frame, landed=landed, rejects=tuple(rejects))
 
 
 # -- FASTQ manifest ----------------------------------------------------------------------------------------------------

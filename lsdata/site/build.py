@@ -505,12 +505,14 @@ def _templates() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    found.filters |= {"count": _count, "instant": _instant, "url": quote}
+    # jinja2 types neither; both are plain dictionaries.
+    environment: Any = found
+    environment.filters.update({"count": _count, "instant": _instant, "url": quote})
     shared: dict[str, Any] = {
         "DATASETS": DATASETS, "PAGE": PAGE, "LANDING": LANDING, "zone": _zone, "dataset_path": dataset_path,
         "column_path": column_path, "partition_path": partition_path, "entry_path": entry_path,
     }  # fmt: skip
-    cast("dict[str, Any]", found.globals).update(shared)
+    environment.globals.update(shared)
     return found
 
 
