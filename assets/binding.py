@@ -239,7 +239,9 @@ class _Run:
         if self.dataset.landing:
             self.lake.quarantine.replace(self.dataset.domain, self.dataset.name, partition, rejects)
             for reject in rejects:
-                self.context.log.warning(f"quarantined {reject.name}: {reject.code}. {reject.found}. {reject.do}")
+                self.context.log.warning(
+                    f"quarantined {reject.name}: {reject.code}. {reject.found.rstrip('.')}. {reject.do}"
+                )
 
     # -- what Dagster is told ------------------------------------------------------------------------------------
 
@@ -300,7 +302,7 @@ class _Run:
         found = [
             told for told in self.lake.quarantine.open(self.dataset.domain) if told["path"].rpartition("/")[0] in wanted
         ]
-        lines = [f"- `{t['path']}`: **{t['code']}**. {t['found']}. {t['do']}" for t in found[:50]]
+        lines = [f"- `{t['path']}`: **{t['code']}**. {t['found'].rstrip('.')}. {t['do']}" for t in found[:50]]
         return dg.AssetCheckResult(
             asset_key=key(self.dataset),
             check_name=INPUT_ACCEPTED,

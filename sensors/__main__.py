@@ -139,7 +139,7 @@ class Headless:
         else:
             self._say(f"{len(self.succeeded)} runs succeeded, {len(self.failed)} failed.")
         for told in waiting:
-            print(f"quarantined: {told['path']}: {told['code']}. {told['found']}. {told['do']}")
+            print(f"quarantined: {told['path']}: {told['code']}. {told['found'].rstrip('.')}. {told['do']}")
         for run_key, why in self.failed:
             print(f"failed: {run_key}: {why}", file=sys.stderr)
         return 1 if self.failed else 0
