@@ -36,7 +36,8 @@ def compare(
     """Medians over rounds in which both commands run one after the other, so that both see the same machine.
 
     Args:
-        ours, peer: commands. Both end with a line whose first word says what they found; it must be the same.
+        ours, peer: commands. If they print, the first word of their last line is what they found; it must be
+            the same.
         goal: the ratio to reach.
         env: what is added to the environment.
 
@@ -77,5 +78,6 @@ def _run(command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
         lines = out.read().splitlines()
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}\n{err.read()[-2_000:]}")
-    begun = sum(float(line.removeprefix(_BEGUN)) for line in lines if line.startswith(_BEGUN))
-    return usage.ru_utime + usage.ru_stime - begun, " ".join(lines[-1:]).split()[0]
+    begun = [float(line.removeprefix(_BEGUN)) for line in lines if line.startswith(_BEGUN)]
+    found = [line.split()[0] for line in lines if not line.startswith(_BEGUN) and line.strip()]
+    return usage.ru_utime + usage.ru_stime - sum(begun), "".join(found[-1:])

@@ -121,7 +121,8 @@ def _flags(folder: str, engine: str) -> list[str]:
 def _invoke(
     dataset: Dataset, scans: dict[str, str], folder: str, engine: str, log: Callable[[str], None]
 ) -> dict[str, int]:
-    manifest = manifest_of(engine)
+    # dbt writes what it has compiled into the manifest: a second build would take it for its own.
+    manifest = manifest_of(engine).deepcopy()
     selected = ["build", "--select", dataset.name, "--vars", json.dumps({"scans": scans})]
     outcome = _runner()(manifest=manifest).invoke([*selected, *_flags(folder, engine)])
     if outcome.result is None:

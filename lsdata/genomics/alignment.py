@@ -94,8 +94,10 @@ def bwa_mem(sample: str, lanes: list[Lane], header: Path, fasta: str, name: str,
     """bwa mem of every lane, one after the other into one pipe: fixmate, sort, markdup, CRAM.
 
     The header is written once, from the reference's dictionary and all read groups: it names the reference by MD5 and
-    carries no path of the machine. `-K` makes the result independent of the number of threads, `-Y` soft-clips
-    supplementary alignments, as the functional equivalence specification asks (doi:10.1038/s41467-018-06159-4).
+    carries no path of the machine: samtools takes the FASTA beside it from there (and REF_PATH keeps it off the
+    network), since --reference would write the scratch folder's path into the CRAM. `-K` makes the result independent
+    of the number of threads, `-Y` soft-clips supplementary alignments, as the functional equivalence specification
+    asks (doi:10.1038/s41467-018-06159-4).
     """
     links = "\n".join(f'mkdir l{i}; for f in {{inputs.r{i}}}; do ln -s "$f" l{i}/; done' for i in range(len(lanes)))
     calls = "\n".join(
@@ -112,9 +114,7 @@ align() {{ bwa mem -Y -K 10000000 -t {{cores}} -v 2 -H header.txt "$@"; }}
 {calls}
 }} | samtools fixmate -m -u - - \\
   | samtools sort -u -@ {{cores}} -T sorting - \\
-  | samtools markdup -f {{outputs.markdup}} --reference {shlex.quote(name)}.fa -O cram,version={CRAM_VERSION} - \\
-      {{outputs.cram}}
-samtools reheader --no-PG --in-place --command "sed 's#UR:[^[:space:]]*/#UR:#'" {{outputs.cram}}
+  | REF_PATH=. samtools markdup -f {{outputs.markdup}} -O cram,version={CRAM_VERSION} - {{outputs.cram}}
 samtools index {{outputs.cram}} {{outputs.crai}}
 """
     return Job(

@@ -3,6 +3,7 @@
 Sites are read by cyvcf2; genotypes, which are many more, by `bcftools query`, whose text polars takes in bulk.
 """
 
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -186,25 +187,25 @@ def _queried(path: Path) -> Iterator[bytes]:
 def site_genotypes(rows: pl.DataFrame) -> pl.Series:
     """GT at each row's site before it was split, put together from its alleles; null where it had one alternate.
 
-    In a split record, 1 is the record's own alternate and 0 any other allele; what is missing, the order and the phase
-    are as they were. So a copy is the alternate of the one record that has 1 there, else what all records have.
-
     Args:
         rows: of `read_genotypes`.
     """
     several = rows["allele"].is_not_null()
-    copies = (
-        rows.filter(several)
-        .select("site", "sample_id", "allele", pl.col("gt").str.extract_all("[/|]?[^/|]+").alias("copy"))
-        .with_row_index("row")
-        .with_columns(pl.int_ranges(pl.col("copy").list.len()).alias("place"))
-        .explode("copy", "place")
-    )
-    own = pl.when(pl.col("copy").str.ends_with("1")).then("allele").max().over("site", "sample_id", "place")
-    gt = (
-        copies.with_columns(pl.coalesce(pl.col("copy").str.replace("[01]$", own.cast(pl.String)), "copy"))
-        .group_by("row", maintain_order=True)
-        .agg(pl.col("copy").str.join())
-        .get_column("copy")
-    )
-    return gt.gather((several.cum_sum() - 1).set(~several, None)).alias("gt_site")
+    told = pl.concat_str("allele", pl.lit(":"), "gt").str.join(" ").over("site", "sample_id")
+    alleles = rows.filter(several).select(told).to_series()
+    distinct = alleles.unique()
+    whole = alleles.replace_strict(distinct, [_unsplit(one) for one in distinct], return_dtype=pl.String)
+    return whole.gather((several.cum_sum() - 1).set(~several, None)).alias("gt_site")
+
+
+def _unsplit(alleles: str) -> str:
+    """One genotype from those of the split records, each after the number of its alternate.
+
+    In a split record 1 is its own alternate and 0 any other allele; what is missing, the order and the phase stay.
+
+    >>> _unsplit("1:0|1 2:1|0")
+    '2|1'
+    """
+    split = [(number, re.split("([/|])", gt)) for number, _, gt in (one.partition(":") for one in alleles.split(" "))]
+    first, places = split[0][1], range(len(split[0][1]))
+    return "".join(next((number for number, gt in split if gt[at] == "1"), first[at]) for at in places)

@@ -70,10 +70,20 @@ class Quarantine:
         for source, name in _names([f for f in reject.files if f.is_file()]):
             target = folder / name
             target.unlink(missing_ok=True)
-            _link_or_copy(source, target)
+            try:
+                _link_or_copy(source, target)
+            except OSError as error:
+                files.append({"name": ascii(name), "bytes": None, "sha256": None, "not_readable": error.strerror})
+                continue
             with target.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            files.append({"name": name, "bytes": target.stat().st_size, "sha256": sha256})
+            files.append(
+                {
+                    "name": name.encode("utf-8", "backslashreplace").decode(),
+                    "bytes": target.stat().st_size,
+                    "sha256": sha256,
+                }
+            )
         told = {k: v for k, v in asdict(reject).items() if k != "files"}
         told |= {"files": files, "quarantined_at": datetime.now(UTC).isoformat(), "resolved_at": None}
         _write(folder / "reason.json", told)

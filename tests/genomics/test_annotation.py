@@ -195,16 +195,14 @@ def test_without_sources_the_columns_are_null_and_the_notes_say_so(desk: Any) ->
 def test_alleles_are_looked_up_as_alleles(desk: Any) -> None:
     """A repeat deletion is the same allele wherever in the repeat it was written; another allele of a site is not."""
     assert BASES[4:14] == "CACACACACA"
-    sites = head("1", []).replace("\tFORMAT", "")
+    sites = head("1", []).replace("\tFORMAT", "").replace("##FORMAT", "##x")
     clinvar = (
-        sites.replace("##FORMAT=<ID=GT", "##x=<ID=GT").replace("#CHROM", '##INFO=<ID=CLNSIG,Number=.,Type=String,Description="x">\n#CHROM', 1)
-        + f"1\t13\t1001\tCA\t.\t.\t.\tCLNSIG=Benign\n1\t11\t1002\t{BASES[10:14]}\t{BASES[10:12]}\t.\t.\tCLNSIG=Pathogenic,_low\n"
-        + f"1\t20\t1003\tT\tC\t.\t.\tCLNSIG=Benign\n1\t20\t1004\tT\tC\t.\t.\tCLNSIG=Pathogenic\n"
+        sites.replace("#CHROM", '##INFO=<ID=CLNSIG,Number=.,Type=String,Description="x">\n#CHROM')
+        + "1\t13\t1001\tCA\t.\t.\t.\tCLNSIG=Benign\n"
+        + f"1\t11\t1002\t{BASES[10:14]}\t{BASES[10:12]}\t.\t.\tCLNSIG=Pathogenic,_low\n"
+        + "1\t20\t1003\tT\tC\t.\t.\tCLNSIG=Benign\n1\t20\t1004\tT\tC\t.\t.\tCLNSIG=Pathogenic\n"
     )  # fmt: skip
-    known = (
-        sites.replace("##FORMAT=<ID=GT", "##x=<ID=GT")
-        + "1\t20\trs1;rs2\tT\tA,C\t.\t.\t.\nchr1\t30\trs3\tA\tC\t.\t.\t.\n"
-    )
+    known = sites + "1\t20\trs1;rs2\tT\tA,C\t.\t.\t.\nchr1\t30\trs3\tA\tC\t.\t.\t.\n"
     packed = {"clinvar.vcf.gz": gzip.compress(clinvar.encode()), "known_sites.vcf.gz": gzip.compress(known.encode())}
     registered(desk, "hg", f">1\n{BASES}\n".encode(), packed)
     rows = [
@@ -249,5 +247,6 @@ def test_severity_goes_down_and_its_words_are_declared() -> None:
     assert set(SEVERITY) >= {
         "synonymous", "missense", "stop_lost", "stop_gained", "inframe_deletion", "inframe_insertion", "frameshift",
         "splice_acceptor", "splice_donor", "start_lost", "splice_region", "stop_retained", "5_prime_utr", "3_prime_utr",
-        "non_coding", "intron", "intergenic", "inframe_altering", "coding_sequence", "feature_elongation", "start_retained",
+        "non_coding", "intron", "intergenic", "inframe_altering", "coding_sequence", "feature_elongation",
+        "start_retained",
     }  # fmt: skip

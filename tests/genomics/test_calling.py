@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsdata.catalog.genomics import JOINT_CALLS, REFERENCES
+from lsdata.catalog.genomics import ANNOTATION_SOURCES, GVCFS, JOINT_CALLS, REFERENCES
 from lsdata.compute import Job
+from lsdata.derived import arrow
 from lsdata.errors import InvalidInput, MissingData
 from lsdata.genomics import calling, reference, tools
 from lsdata.genomics.calling import HARD_FILTERS, VQSR_SAMPLES, filtering, shards
@@ -148,8 +149,8 @@ def test_hard_filters_are_what_the_article_says(desk: Any, tmp_path: Path) -> No
         f'##INFO=<ID={tag},Number=1,Type=Float,Description="x">\n' for tag in EDGES
     )
     lines = [
-        "\t".join(["1", str(r["pos"]), ".", r["ref"], r["alt"], r["QUAL"] or ".", "."]
-                  + [";".join(f"{t}={r[t]}" for t in EDGES if r[t] is not None) or "."])
+        "\t".join(["1", str(r["pos"]), ".", r["ref"], r["alt"], r["QUAL"] or ".", ".",
+                   ";".join(f"{t}={r[t]}" for t in EDGES if r[t] is not None) or "."])
         for r in rows.iter_rows(named=True)
     ]  # fmt: skip
     text = head + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "\n".join(lines) + "\n"
@@ -195,3 +196,26 @@ def test_hard_filters_are_what_the_article_says(desk: Any, tmp_path: Path) -> No
     assert not other, f"{len(other)}: {other[:5]}"
     assert {one for told in found.values() for one in told.split(";")} == {"PASS", *(name for name, _ in HARD_FILTERS)}
     assert 0.1 < sum(told == "PASS" for told in found.values()) / len(found) < 0.9
+
+
+# ---------------------------------------------------------------- what joint calling refuses
+
+
+def joined(desk: Any, gvcfs: pl.DataFrame) -> Outcome:
+    members = pl.DataFrame({"cohort_id": ["fam", "fam"], "sample_id": ["A", "B"]})
+    with desk.lake.staging(JOINT_CALLS.key) as staging:
+        work = Work(partition="fam", lake=desk.lake, staging=staging, runner=desk.runner, landed=(), log=print)
+        return calling.joint_calls(
+            work,
+            members.lazy(),
+            gvcfs.lazy(),
+            *(arrow.empty(d).lazy() for d in (REFERENCES, ANNOTATION_SOURCES)),
+        )
+
+
+def test_a_cohort_without_calls_or_on_two_references_is_refused(desk: Any) -> None:
+    with pytest.raises(MissingData, match="no gVCF of any member"):
+        joined(desk, arrow.empty(GVCFS))
+    rows = [("A", "hg19", "x", 1, 1, "0" * 64), ("B", "hg38", "x", 1, 1, "1" * 64)]
+    with pytest.raises(InvalidInput, match="hg19, hg38"):
+        joined(desk, pl.DataFrame(rows, schema=arrow.polars_schema(GVCFS), orient="row"))

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ CASES = {
         {B1: gz(b"@B:0\n\n+\n\n"), B2: gz(b"@B:0\nA\n+\nI\n")}, [("fastq_empty", B1)]
     ),
     "wrong_md5": Case({"md5sum.txt": sums(B1="0" * 32)}, [("md5_differs", B1)]),
-    "upper_case_md5": Case({"md5sum.txt": sums().upper().replace(b"FASTQ/", b"fastq/").replace(b"FASTQ.GZ", b"fastq.gz")}, [], "ABC"),
+    "upper_case_md5": Case({"md5sum.txt": re.sub(rb"(?m)^\\w+", lambda told: told[0].upper(), sums())}, [], "ABC"),
     "md5_of_a_file_that_is_not_there": Case(
         {"md5sum.txt": sums() + b"0" * 32 + b"  gone_R1.fastq.gz\n" + b"1" * 32 + b"  gone_R2.fastq.gz\n"},
         [("md5_not_understood", "md5sum.txt")],
@@ -134,7 +135,8 @@ CASES = {
     ),
     "md5_file_that_is_none": Case({"x.md5": b"\x00\x01 what?\n"}, [("md5_not_understood", "x.md5")], "ABC"),
     "md5_twice_and_different": Case(
-        {"md5sum.txt": sums(), "md5.txt": sums(B1="1" * 32)}, [("md5_differs", B1), ("md5_not_understood", "md5sum.txt")]
+        {"md5sum.txt": sums(), "md5.txt": sums(B1="1" * 32)},
+        [("md5_differs", B1), ("md5_not_understood", "md5sum.txt")],
     ),
     "mates_of_unequal_number": Case({B2: gz(reads("B", 2, n=7))}, [("mates_unequal", B2)]),
     "mates_of_another_sample": Case({B2: gz(reads("C", 2))}, [("mate_names_differ", B2)]),
@@ -171,7 +173,8 @@ CASES = {
         [("duplicate_file", B1.replace("fastq/", "topup/", 1)), ("duplicate_file", B2.replace("fastq/", "topup/", 1))],
     ),
     "folder_with_blanks_and_umlauts": Case(
-        {B1: None, B2: None, f"Läuf 1 (neu)/{Path(B1).name}": gz(reads("B")), f"Läuf 1 (neu)/{Path(B2).name}": gz(reads("B", 2))},
+        {B1: None, B2: None, B1.replace("fastq", "Läuf 1 (neu)", 1): gz(reads("B")),
+         B2.replace("fastq", "Läuf 1 (neu)", 1): gz(reads("B", 2))},
         [],
         "ABC",
     ),
@@ -259,10 +262,9 @@ def test_a_bad_sample_waits_and_the_others_go_on(name: str, desk: Any) -> None:
     assert state(desk)["state"] == "ready"
     assert sorted(set(manifest(desk)["sample_id"])) == sorted(case.accepted)
     assert desk.codes() == sorted(code for code, _ in case.kept)
-    waiting = {(told["code"], told["where"].split(" ")[0].rstrip(",")): told for told in desk.open()}
     for code, path in case.kept:
-        at = [told for (c, where), told in waiting.items() if c == code and (path is None or f"{PLACE}/{path.split(' ')[0]}" == where)]  # fmt: skip
-        check_kept(desk, at[0], folder / path if path else None)
+        there = [t for t in desk.open() if t["code"] == code and t["where"].startswith(f"{PLACE}/{path or ''}")]
+        check_kept(desk, there[0], folder / path if path else None)
 
     # Again: nothing is other than before.
     rows, told = rows_sha256(manifest(desk), ["path"]), [{**t, "quarantined_at": ""} for t in desk.open()]
@@ -285,8 +287,9 @@ def test_manifest_holds_what_was_delivered(desk: Any) -> None:
     made = process(desk)
     assert isinstance(made, Outcome)
     for row in manifest(desk).iter_rows(named=True):
-        content = (desk.landing / PLACE / row["path"]).read_bytes()
-        assert (row["bytes"], row["md5"], row["sha256"]) == (len(content), md5(content), sha256(desk.landing / PLACE / row["path"]))  # fmt: skip
+        path = desk.landing / PLACE / row["path"]
+        content = path.read_bytes()
+        assert (row["bytes"], row["md5"], row["sha256"]) == (len(content), md5(content), sha256(path))
         assert (row["reads"], row["bases"], row["q30_bases"], row["min_len"], row["max_len"]) == (8, 80, 80, 10, 10)
         assert row["gc_bases"] == 8 * sum(base in "GC" for base in ("ACGTTGCAAC", "GGGTTTACCA")[row["read"] == "R2"])
         assert (row["mates_agree"], row["md5_delivered"], row["reference"]) == (True, True, "hg19")
@@ -506,7 +509,8 @@ GOOD = 'S1,HOSP-778812,Zaphod Beeblebrox,1961-11-23,M,94107,MRN0099123,"Frau Bee
 SUBJECT_FILES = {
     "good": (f"{HEADER}\n{GOOD}\n".encode(), 1, []),
     "cp1252": (f"{HEADER}\n{GOOD}\n".encode("cp1252"), 1, []),
-    "byte_of_no_encoding": (f"{HEADER}\n{GOOD}\n".encode("cp1252").replace(b"Zaphod", b"Zaph\x81d"), 0, ["rows_refused"]),
+    "byte_of_no_encoding": (
+        f"{HEADER}\n{GOOD}\n".encode("cp1252").replace(b"Zaphod", b"Zaph\x81d"), 0, ["rows_refused"]),
     "no_header": (f"{GOOD}\n".encode(), None, ["header_not_understood"]),
     "name_as_sample_id": (f"{HEADER}\n{GOOD.replace('S1', 'Zaphod Beeblebrox')}\n".encode(), 0, ["rows_refused"]),
     "no_patient": (f"{HEADER}\n{GOOD.replace('HOSP-778812', '')}\n".encode(), 0, ["rows_refused"]),
@@ -526,17 +530,16 @@ def test_nothing_of_a_person_is_said(name: str, desk: Any) -> None:
     desk.land("subjects.csv", data)
     made = desk.run(SUBJECTS, intake.subjects)
     assert desk.codes() == codes
-    said = "\n".join([*desk.heard, str(made) if isinstance(made, InvalidInput) else str(made.notes), repr(made.__cause__) if isinstance(made, InvalidInput) else ""])  # fmt: skip
-    said += "".join(
-        json.dumps({k: v for k, v in told.items() if k != "files"}, ensure_ascii=False) for told in desk.open()
-    )
+    said = "\n".join(desk.heard)
+    said += "".join(reason.read_text() for reason in desk.lake.quarantine.root.rglob("reason.json"))
     if isinstance(made, Outcome):
         assert made.rows.height == rows
-        said += "".join(f"{r.name} {r.where} {r.found} {r.allowed} {r.do}" for r in made.rejects)
+        said += f"{made.notes} {made.rejects}"
         if rows:
             assert made.rows.select(PERSON.keys()).row(0, named=True) == PERSON
     else:
         assert rows is None
+        said += f"{made} {made.__cause__!r} {made.__context__!r}"
     for value in (*PERSON.values(), "Zaphod", "Beeblebrox", "778812", "94107", "1961", "0099123"):
         assert value not in said
     for told in desk.open():

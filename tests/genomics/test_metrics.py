@@ -134,7 +134,8 @@ def test_counts_are_those_of_the_reads(core: Any) -> None:
     assert told["insert_size_mean_bp"] == pytest.approx(300, abs=1)
     assert told["insert_size_sd_bp"] == pytest.approx((2 / 3 * 20**2) ** 0.5, abs=1)
     assert (told["reference"], told["cram_version"]) == ("hg", alignment.CRAM_VERSION)
-    flags = [int(line.split("\t")[1]) for line in samtools(core, "view", "-T", core.lake.file(REFERENCES.key, "hg", "hg.fa"), cram(core, "P"))]  # fmt: skip
+    fasta = core.lake.file(REFERENCES.key, "hg", "hg.fa")
+    flags = [int(line.split("\t")[1]) for line in samtools(core, "view", "-T", fasta, cram(core, "P"))]
     assert len(flags) == told["reads"]
     assert sum(bool(flag & 1024) for flag in flags) == told["reads_duplicate"]
 
@@ -203,7 +204,8 @@ def test_aligning_again_gives_the_same_reads(core: Any) -> None:
 
 def test_sample_metrics_are_all_numbers_of_a_sample_each_once(core: Any) -> None:
     gvcfs = pl.DataFrame(
-        [{"sample_id": s, "reference": "hg", "caller": "x", "variant_records": 7, "reference_blocks": 70, "gvcf_sha256": "0" * 64} for s in "PQ"],
+        [("P", "hg", "x", 7, 70, "0" * 64), ("Q", "hg", "x", 7, 70, "0" * 64)],
+        orient="row",
         schema=arrow.polars_schema(GVCFS),
     )  # fmt: skip
     frames = [core.lake.read(d.key) for d in (FASTQ_MANIFEST, ALIGNMENTS)]
@@ -241,7 +243,7 @@ def test_the_order_of_rows_does_not_matter(core: Any) -> None:
 
 
 def test_fastqc_reads_files_of_any_name_and_ending(desk: Any) -> None:
-    """Blanks, umlauts, one name in two folders, plain text named .gz: what the manifest takes, FastQC must not refuse."""
+    """Blanks, umlauts, one name in two folders, plain text named .gz: what the manifest takes, FastQC takes."""
     reads = [*pairs("a", 60), ("n:1", "ACGTN" * 20, "ACGTN" * 20)]
     files = {
         "Läuf 1 (neu)/A_R1.fastq.gz": fastq(reads, 1),
