@@ -140,7 +140,8 @@ def test_same_landing_zone_gives_nothing_to_do(home: Home):
 
 def _alleles(path: Path, reference: Path) -> dict[tuple[str, ...], list[str]]:
     split = subprocess.run(
-        f"bcftools norm -m -any -f {reference} {path} 2>/dev/null | bcftools query -f '%CHROM\t%POS\t%REF\t%ALT[\t%GT]\n'",
+        f"bcftools norm -m -any -f {reference} {path} 2>/dev/null"
+        " | bcftools query -f '%CHROM\t%POS\t%REF\t%ALT[\t%GT]\n'",
         shell=True, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     return {tuple(f[:4]): _gt(f[4]) for line in split.splitlines() if (f := line.split("\t"))}
