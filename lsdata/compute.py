@@ -521,18 +521,24 @@ def _execute(command: Sequence[str], folder: Path, env: Mapping[str, str], log: 
         )
     except BaseException:  # a cancelled step interrupts with any exception; it is raised again
         os.killpg(reaper.pid, signal.SIGTERM)
-        deadline = time.monotonic() + _GRACE_SECONDS
-        while _resident_bytes(reaper.pid) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _await_end(reaper.pid)
         raise
     finally:
         os.killpg(reaper.pid, signal.SIGKILL)  # the reaper is not waited for yet, so the number is still ours
+        _await_end(reaper.pid)  # they die soon, not at once, and the working folder is removed next
         for process in (reaper, tool):
             if process is not None:
                 for pipe in (process.stdin, process.stdout):
                     if pipe is not None:
                         pipe.close()
                 process.wait()
+
+
+def _await_end(group: int) -> None:
+    """Wait until no process of a group has memory any more, for the grace time at most."""
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while _resident_bytes(group) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 class _Memory:
