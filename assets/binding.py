@@ -212,7 +212,7 @@ class _Run:
 
     def _links(self, files: Sequence[str], partition: str) -> dict[str, Any]:
         """Reports open on the auditor's site: browsers refuse links to files."""
-        folder = self.lake.folder(self.dataset.key, partition).relative_to(self.lake.files_root).as_posix()
+        folder = self.lake.folder(self.dataset.key, partition).relative_to(self.lake.files.root).as_posix()
         site = self.lake.settings.site_url
         pages = {
             PurePath(name).stem: dg.MetadataValue.url(f"{site}/files/{quote(f'{folder}/{name}')}")

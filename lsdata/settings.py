@@ -37,6 +37,37 @@ def _user() -> str:
         ) from error
 
 
+SCHEMES = ("file", "az", "abfss", "s3", "gs")
+"""Schemes of places: a folder, Azure (also Data Lake), S3 and what speaks its language, Google."""
+
+
+def _place(name: str, url: str) -> str:
+    """A URL of a known scheme; a plain path becomes a `file://` URL."""
+    scheme = urlsplit(url).scheme
+    if scheme and scheme not in SCHEMES:
+        allowed = ", ".join(f"{s}://" for s in SCHEMES)
+        raise SettingError(name, found=f"scheme {scheme}", allowed=f"a path, or {allowed}", do="Set one of them.")
+    return url if scheme else Path(url).resolve().as_uri()
+
+
+def _connection(text: str) -> dict[str, str]:
+    """Storage options of an Azure connection string (`AccountName=...;AccountKey=...;BlobEndpoint=...`)."""
+    pairs = [part.partition("=") for part in text.strip().split(";") if part]
+    parts = {name: value for name, _, value in pairs}
+    names = {
+        "AccountName": "azure_storage_account_name",
+        "AccountKey": "azure_storage_account_key",
+        "SharedAccessSignature": "azure_storage_sas_key",
+        "BlobEndpoint": "azure_storage_endpoint",
+    }
+    options = {option: parts[name] for name, option in names.items() if parts.get(name)}
+    if suffix := parts.get("EndpointSuffix"):
+        protocol = parts.get("DefaultEndpointsProtocol", "https")
+        endpoint = f"{protocol}://{parts.get('AccountName', '')}.blob.{suffix}"
+        options.setdefault("azure_storage_endpoint", endpoint)
+    return options
+
+
 def local_path(url: str) -> Path:
     """The path of a `file://` URL or of a plain path.
 
@@ -56,6 +87,7 @@ class Settings:
     Args:
         home: folder of everything that has no place of its own.
         urls: place of an area, `area` or `area_region`, where it is not below home.
+        azure: credentials of Azure's connection string; others are read from the environment by the clients.
         engine: SQL engine of set-based steps.
         compute: where `Job`s run.
         reference: reference genome used where a run names none.
@@ -70,6 +102,7 @@ class Settings:
 
     home: Path
     urls: Mapping[str, str] = field(default_factory=dict[str, str])
+    azure: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     engine: SqlEngine = "duckdb"
     compute: ComputePlace = "local"
     reference: str | None = None
@@ -96,7 +129,7 @@ class Settings:
             for name, value in environ.items()
             if value and (match := place.fullmatch(name))
         }
-        urls = {area: url if urlsplit(url).scheme else Path(url).resolve().as_uri() for area, url in urls.items()}
+        urls = {area: _place(f"LSDATA_{area.upper()}_URL", url) for area, url in urls.items()}
         cores = environ.get("LSDATA_CORES") or str(os.cpu_count() or 1)
         if not re.fullmatch("[1-9][0-9]*", cores):
             raise SettingError("LSDATA_CORES", found=repr(cores), allowed="1 or more", do="Set a whole number.")
@@ -108,6 +141,7 @@ class Settings:
         return cls(
             home=Path(environ.get("LSDATA_HOME") or ".lsdata").resolve(),
             urls=urls,
+            azure=_connection(environ.get("AZURE_STORAGE_CONNECTION_STRING") or ""),
             engine=_one_of(environ, "LSDATA_ENGINE", get_args(SqlEngine)),
             compute=_one_of(environ, "LSDATA_COMPUTE", get_args(ComputePlace)),
             reference=environ.get("LSDATA_REFERENCE") or None,
@@ -136,6 +170,13 @@ class Settings:
                 do="Set it.",
             )
         return (self.urls.get(area) or (self.home / area).as_uri()).rstrip("/")
+
+    def storage_options(self, url: str) -> dict[str, str]:
+        """What obstore and delta-rs need beside a URL. Holds credentials: not for logs, tags or the ledger."""
+        if urlsplit(url).scheme not in ("az", "abfss"):
+            return {}
+        plain = self.azure.get("azure_storage_endpoint", "").startswith("http://")
+        return {**self.azure, **({"allow_http": "true"} if plain else {})}
 
     def path(self, area: Area) -> Path:
         """The local folder of an area.

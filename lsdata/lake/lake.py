@@ -6,6 +6,7 @@ last good version, or a commit whose entry is recovered from its own metadata by
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -28,7 +29,8 @@ from lsdata.derived import arrow
 from lsdata.derived.expectations import CheckResult
 from lsdata.errors import InvalidInput, LedgerTampered, MissingData, PublishConflict, SchemaMismatch, UnsupportedTable
 from lsdata.lake.content import combined_sha256, rows_sha256
-from lsdata.lake.ledger import Entry, Ledger
+from lsdata.lake.ledger import Entry, Ledger, StoredObjects
+from lsdata.lake.places import LocalPlace, place_of
 from lsdata.lake.quarantine import Quarantine
 from lsdata.lake.state import Input, State
 from lsdata.settings import Settings
@@ -103,7 +105,7 @@ def reached(step: str) -> None:
 
 @dataclass(frozen=True)
 class Staging:
-    """A private place for one publication, on the same disk as what it becomes."""
+    """A private place for one publication: local folders, on the same disk as what they become where that is local."""
 
     token: str
     rows: Path
@@ -127,10 +129,12 @@ class Lake:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.root = settings.path("lake")
-        self.files_root = settings.path("files")
-        self.ledger = Ledger.local(
-            settings.path("ledger"), settings.witness_file, settings.key_folder / "ledger.ed25519"
+        self.tables, self.files = place_of(settings, "lake"), place_of(settings, "files")
+        evidence, key = place_of(settings, "ledger"), settings.key_folder / "ledger.ed25519"
+        self.ledger = (
+            Ledger.local(evidence.root, settings.witness_file, key)
+            if isinstance(evidence, LocalPlace)
+            else Ledger(StoredObjects(evidence), settings.witness_file, key)
         )
         self.quarantine = Quarantine(settings.path("quarantine"))
         self._state = State(self.ledger)
@@ -143,17 +147,15 @@ class Lake:
 
     def uri(self, key: str) -> str:
         """Where the table of a dataset is."""
-        return str(self.root / key)
+        return self.tables.uri(key)
 
     def exists(self, key: str) -> bool:
         """Whether the dataset has been published. A process that dies in a first commit leaves an empty log."""
-        return any((self.root / key / "_delta_log").glob("*.json"))
+        return any(item.path.endswith(".json") for item in self.tables.items(f"{key}/_delta_log"))
 
     def version(self, key: str) -> int | None:
         """The table's Delta version; None before the first publish."""
-        from deltalake import DeltaTable
-
-        return DeltaTable(self.uri(key)).version() if self.exists(key) else None
+        return self._delta(key).version() if self.exists(key) else None
 
     def read(self, key: str, partitions: Sequence[str] | None = None, version: int | None = None) -> pl.LazyFrame:
         """The rows of a declared dataset, or of some of its partitions; no rows before the first publish.
@@ -180,10 +182,13 @@ class Lake:
             frame = frame.filter(pl.col(dataset.partition.name).is_in(list(partitions)))
         return frame
 
-    def _table(self, key: str, version: int | None = None):
+    def _delta(self, key: str, version: int | None = None):
         from deltalake import DeltaTable
 
-        table = DeltaTable(self.uri(key), version=version)
+        return DeltaTable(self.uri(key), version=version, storage_options=self.tables.options or None)
+
+    def _table(self, key: str, version: int | None = None):
+        table = self._delta(key, version)
         mapping = table.metadata().configuration.get("delta.columnMapping.mode", "none")
         if mapping != "none":
             raise UnsupportedTable(
@@ -195,7 +200,7 @@ class Lake:
         return table
 
     def file(self, key: str, partition: str, name: str) -> Path:
-        """A published file.
+        """A local path of a published file, with those published beside it.
 
         Raises:
             MissingData: it has not been published.
@@ -211,8 +216,8 @@ class Lake:
         return path
 
     def folder(self, key: str, partition: str = "") -> Path:
-        """Where the files of a partition are."""
-        return self.files_root / key / partition if partition else self.files_root / key
+        """A local folder of the files of a partition; those of an object store are fetched where they are not yet."""
+        return self.files.local(_joined(key, partition))
 
     # -- publishing ----------------------------------------------------------------------------------------------
 
@@ -220,9 +225,10 @@ class Lake:
     def staging(self, key: str) -> Generator[Staging]:
         """A staging place, gone afterwards unless rows were refused or the process died."""
         token = f"{key.replace('/', '.')}-{uuid.uuid4().hex}"
-        rows, files = self.root / "_staging" / token, self.files_root / "_staging" / token
+        place = f"_staging/{token}"
+        rows, files = self.tables.near(place), self.files.near(place)
         rows.mkdir(parents=True)
-        files.mkdir(parents=True)
+        files.mkdir(parents=True, exist_ok=True)
         lock = os.open(rows / "lock", os.O_CREAT | os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -268,8 +274,10 @@ class Lake:
             frame.write_ipc(staging.rows / "rows.arrow")
             why = {"dataset": dataset.key, "refused": {p: list(names) for p, names in refused.items()}}
             (staging.rows / "refused.json").write_text(json.dumps(why, indent=2))
+            for name in ("rows.arrow", "refused.json"):
+                self.tables.keep(f"_staging/{staging.token}/{name}")
         good = {p: m for p, m in made.items() if p not in refused}
-        staged = str(staging.rows) if refused else None
+        staged = self.tables.uri(f"_staging/{staging.token}") if refused else None
         if not good:
             return Published(version=None, rows={}, refused=refused, results=results, staged=staged)
         if refused:
@@ -280,7 +288,7 @@ class Lake:
         files = {
             p: _file_hashes(staging.folder(p), m.files)
             for p, m in good.items()
-            if m.files or (dataset.files and self.folder(dataset.key, p).is_dir())
+            if m.files or (dataset.files and any(self.files.items(_joined(dataset.key, p))))
         }
         act = act if act.git_commit else replace(act, git_commit=code_version())
         told: dict[str, dict[str, Any]] = {
@@ -323,7 +331,7 @@ class Lake:
         with self._turn(dataset.key):
             if files:
                 for partition, hashes in files.items():
-                    self._move(staging.folder(partition), self.folder(dataset.key, partition), hashes)
+                    self._move(staging, dataset.key, partition, hashes)
                 reached("files moved")
                 with self._turn(FILE_INDEX.key):
                     self._index(dataset, files, entry, act)
@@ -331,7 +339,8 @@ class Lake:
             column = dataset.partition.name if dataset.partition else None
             predicate = _is_in(column, partitions) if column else None
             version = self._write(dataset, frame, predicate, entry, [column] if column else [])
-            (staging.rows / "journal.json").unlink(missing_ok=True)
+            for name in ("journal.json", "publish.arrow"):
+                self.tables.remove(f"_staging/{staging.token}/{name}")
         return version
 
     def _journal(
@@ -358,27 +367,33 @@ class Lake:
             os.fsync(stream.fileno())
         reached("journal written")
         temporary.rename(staging.rows / "journal.json")
+        place = f"_staging/{staging.token}"
+        for name in [f"{p or 'all'}/{name}" for p, hashes in files.items() for name in hashes]:
+            self.files.keep(f"{place}/{name}")
+        # The journal last: where it is, all that it speaks of is there.
+        for name in ("publish.arrow", "journal.json"):
+            self.tables.keep(f"{place}/{name}")
         reached("journal in place")
 
-    def _move(self, source: Path, target: Path, hashes: Mapping[str, str]) -> None:
+    def _move(self, staging: Staging, key: str, partition: str, hashes: Mapping[str, str]) -> None:
+        target = _joined(key, partition)
         for name in hashes:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            if (source / name).exists():
-                os.replace(source / name, target / name)
+            if self.files.move(f"_staging/{staging.token}/{partition or 'all'}/{name}", f"{target}/{name}"):
                 reached("file moved")
-        for path in [p for p in target.rglob("*") if p.is_file() and str(p.relative_to(target)) not in hashes]:
-            path.unlink()
+        kept = {f"{target}/{name}" for name in hashes}
+        for old in [item.path for item in self.files.items(target) if item.path not in kept]:
+            self.files.remove(old)
 
     def _index(self, dataset: Dataset, files: Mapping[str, Mapping[str, str]], entry: Entry, act: Act) -> None:
         rows = [
             {
                 "dataset": dataset.key,
                 "partition": partition,
-                "uri": str((self.folder(dataset.key, partition) / name).relative_to(self.files_root)),
+                "uri": (uri := f"{_joined(dataset.key, partition)}/{name}"),
                 "format": _format(dataset, name),
                 "sha256": sha256,
                 "run_id": act.run_id,
-                "bytes": (self.folder(dataset.key, partition) / name).stat().st_size,
+                "bytes": stat.bytes if (stat := self.files.stat(uri)) else 0,
                 "published_at": datetime.fromisoformat(entry.at),
             }
             for partition, hashes in files.items()
@@ -412,6 +427,7 @@ class Lake:
                 write_deltalake(
                     self.uri(dataset.key),
                     table.cast(schema),
+                    storage_options=self.tables.options or None,
                     mode="overwrite",
                     partition_by=partition_by or None,
                     predicate=None if new else predicate,
@@ -464,13 +480,13 @@ class Lake:
         last = self._state.last.get(key)
         if last is None:
             return True
-        commit = self._commit_file(key, last.new_version or 0)
-        if not commit.exists():
+        commit = self._commit(key, last.new_version or 0)
+        if commit is None:
             return False
         return last.id in (told.id if (told := _entry_of(commit)) else None, _foreign(key, 0, commit).id)
 
-    def _commit_file(self, key: str, version: int) -> Path:
-        return self.root / key / "_delta_log" / f"{version:020d}.json"
+    def _commit(self, key: str, version: int) -> bytes | None:
+        return self.tables.read(f"{key}/_delta_log/{version:020d}.json")
 
     def _expect_writable(self, key: str) -> None:
         """
@@ -489,22 +505,19 @@ class Lake:
         if self.exists(key):
             self._table(key)
 
-    def _unrecorded(self, key: str) -> list[tuple[int, Path]]:
+    def _unrecorded(self, key: str) -> list[tuple[int, bytes]]:
         """Commits newer than the ledger's newest entry about a table."""
-        found: list[tuple[int, Path]] = []
+        found: list[tuple[int, bytes]] = []
         version = self._state.versions.get(key, -1) + 1
-        while (path := self._commit_file(key, version)).exists():
-            found.append((version, path))
+        while (commit := self._commit(key, version)) is not None:
+            found.append((version, commit))
             version += 1
         return found
 
     @contextmanager
     def _turn(self, key: str) -> Generator[None]:
-        """One writer of a table at a time on this machine; others on other machines meet in the Delta commit."""
-        locks = self.settings.home / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with (locks / f"{key.replace('/', '.')}.lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        """One writer of a table at a time; whoever does not keep to it meets the others in the Delta commit."""
+        with self.tables.turn(key):
             self._state.refresh()
             yield
 
@@ -520,11 +533,11 @@ class Lake:
         Files whose journal is in place are published; staged data without one is left to its owner or removed.
         """
         done: list[str] = []
-        for folder in sorted((self.root / "_staging").glob("*")):
-            done += self._recover_staging(folder)
-        for orphan in (self.files_root / "_staging").glob("*"):
-            if not (self.root / "_staging" / orphan.name).exists():
-                _remove(orphan)
+        for token in self.tables.folders("_staging"):
+            done += self._recover_staging(token)
+        for orphan in self.files.folders("_staging"):
+            if isinstance(self.files, LocalPlace) and orphan not in self.tables.folders("_staging"):
+                self.files.remove(f"_staging/{orphan}")
         for key in sorted(self._tables()):
             with self._turn(key):
                 done += [f"{key} version {version}: recorded" for version, _ in self._unrecorded(key)]
@@ -532,12 +545,21 @@ class Lake:
         return done
 
     def _tables(self) -> Iterator[str]:
-        for path in self.root.glob("*/*/*/_delta_log"):
-            yield "/".join(path.parent.relative_to(self.root).parts)
+        for layer in self.tables.folders():
+            for domain in self.tables.folders(layer):
+                for name in self.tables.folders(f"{layer}/{domain}"):
+                    if "_delta_log" in self.tables.folders(key := f"{layer}/{domain}/{name}"):
+                        yield key
 
-    def _recover_staging(self, folder: Path) -> Iterator[str]:
+    def _recover_staging(self, token: str) -> Iterator[str]:
+        place = f"_staging/{token}"
+        rows = self.tables.near(place)
+        if not isinstance(self.tables, LocalPlace):
+            # Nobody sees whether the owner lives: to finish its work in the table's turn is right in both cases.
+            yield from self._finish(Staging(token, rows, self.files.near(place), -1))
+            return
         try:
-            lock = os.open(folder / "lock", os.O_RDWR)
+            lock = os.open(rows / "lock", os.O_RDWR)
         except FileNotFoundError:
             return
         try:
@@ -546,30 +568,38 @@ class Lake:
             os.close(lock)
             return
         try:
-            staging = Staging(folder.name, folder, self.files_root / "_staging" / folder.name, lock)
-            if (folder / "journal.json").exists():
-                told = json.loads((folder / "journal.json").read_text())
-                dataset, entry = DATASETS[told["dataset"]], Entry.from_line(told["entry"].encode())
-                frame = pl.read_ipc(folder / "publish.arrow")
-                files, act = told["files"], Act(**told["act"])
-                partitions = list(cast("dict[str, Any]", entry.detail["partitions"]))
-                published = self.state().partitions(dataset.key)
-                if any(p in published and published[p].at > entry.at for p in partitions):
-                    yield f"{dataset.key} {', '.join(partitions)}: given up, published anew since"
-                else:
-                    self._complete(dataset, frame, partitions, files, entry, act, staging)
-                    yield f"{dataset.key} {', '.join(partitions)}: published"
-                (folder / "journal.json").unlink(missing_ok=True)
-            if not (folder / "refused.json").exists():
-                _remove(folder, staging.files)
+            yield from self._finish(Staging(token, rows, self.files.near(place), lock))
+            if not (rows / "refused.json").exists():
+                self.tables.remove(place)
+                self.files.remove(place)
         finally:
             os.close(lock)
+
+    def _finish(self, staging: Staging) -> Iterator[str]:
+        """Publish what a journal speaks of, unless it has been published anew since."""
+        place = f"_staging/{staging.token}"
+        journal = self.tables.read(f"{place}/journal.json")
+        if journal is None:
+            return
+        told = json.loads(journal)
+        dataset, entry = DATASETS[told["dataset"]], Entry.from_line(told["entry"].encode())
+        files, act = told["files"], Act(**told["act"])
+        partitions = list(cast("dict[str, Any]", entry.detail["partitions"]))
+        published = self.state().partitions(dataset.key)
+        if any(p in published and published[p].at > entry.at for p in partitions):
+            yield f"{dataset.key} {', '.join(partitions)}: given up, published anew since"
+        else:
+            frame = pl.read_ipc(io.BytesIO(self.tables.read(f"{place}/publish.arrow") or b""))
+            self._complete(dataset, frame, partitions, files, entry, act, staging)
+            yield f"{dataset.key} {', '.join(partitions)}: published"
+        self.tables.remove(f"{place}/journal.json")
 
     def drop(self, key: str, act: Act) -> None:
         """Give up a table and its files; the ledger keeps the evidence."""
         with self._turn(key), self._turn(FILE_INDEX.key):
             old = self._state.versions.get(key)
-            _remove(self.root / key, self.files_root / key)
+            self.tables.remove(key)
+            self.files.remove(key)
             entry = replace(_entry(act, key, None, {"table": True}), action="delete", old_version=old)
             self.ledger.append(entry)
             if self.exists(FILE_INDEX.key):
@@ -614,22 +644,21 @@ def _entry(act: Act, subject: str, sha256: str | None, detail: Mapping[str, Any]
     )
 
 
-def _entry_of(commit: Path) -> Entry | None:
+def _entry_of(commit: bytes) -> Entry | None:
     """The entry a commit carries; None where it has none that can be read."""
-    with commit.open() as lines:
-        for line in lines:
-            told = cast("dict[str, Any]", json.loads(line).get("commitInfo") or {}).get(COMMIT_KEY)
-            if isinstance(told, str):
-                try:
-                    return Entry.from_line(told.encode())
-                except InvalidInput:
-                    return None
+    for line in commit.splitlines():
+        told = cast("dict[str, Any]", json.loads(line).get("commitInfo") or {}).get(COMMIT_KEY)
+        if isinstance(told, str):
+            try:
+                return Entry.from_line(told.encode())
+            except InvalidInput:
+                return None
     return None
 
 
-def _foreign(key: str, version: int, commit: Path) -> Entry:
+def _foreign(key: str, version: int, commit: bytes) -> Entry:
     """The entry of a commit that was not made here; its id follows from the commit's bytes."""
-    sha256 = hashlib.sha256(commit.read_bytes()).hexdigest()
+    sha256 = hashlib.sha256(commit).hexdigest()
     act = Act(operator="unknown", reason="commit found that was not made by lsdata")
     told = replace(_entry(act, key, sha256, {}), action="foreign_commit", new_version=version)
     return replace(told, id=uuid.uuid5(uuid.NAMESPACE_OID, f"{key}@{sha256}").hex)
@@ -639,6 +668,10 @@ def _scan(table: Any) -> pl.LazyFrame:
     # polars takes the URL of a table for a path: where the two differ (a space, an umlaut) Arrow reads it.
     plain = unquote(table.table_uri) == table.table_uri
     return pl.scan_delta(table) if plain else pl.scan_pyarrow_dataset(table.to_pyarrow_dataset())
+
+
+def _joined(key: str, partition: str) -> str:
+    return f"{key}/{partition}" if partition else key
 
 
 def _remove(*folders: Path) -> None:

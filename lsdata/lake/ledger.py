@@ -425,6 +425,33 @@ class LocalObjects:
         return _create(self.root / name, data, through=through)
 
 
+class Bucket(Protocol):
+    """What `StoredObjects` needs of an object store."""
+
+    def items(self, folder: str = "") -> Iterator[Any]: ...
+    def read(self, name: str) -> bytes | None: ...
+    def create(self, name: str, data: bytes) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObjects:
+    """Objects of an object store, which creates a name once by itself."""
+
+    bucket: Bucket
+
+    def list(self) -> Sequence[str]:
+        """All names below the root, sorted."""
+        return sorted(item.path for item in self.bucket.items())
+
+    def read(self, name: str) -> bytes | None:
+        """All bytes of an object; None when there is none of this name."""
+        return self.bucket.read(name)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Create the object; False when the name exists."""
+        return self.bucket.create(name, data)
+
+
 def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes()

@@ -91,7 +91,7 @@ class _Live:
         """A report of the lake, if it is in the file index and has the bytes that were published."""
         with self._lock:
             sha256 = self._site.report_at(uri)
-        root = self._lake.files_root.resolve()
+        root = self._lake.files.root.resolve()
         if sha256 is None or not (path := (root / uri).resolve()).is_relative_to(root) or not path.is_file():
             return HTTPStatus.NOT_FOUND, self.missing()
         content = path.read_bytes()

@@ -216,7 +216,7 @@ def test_queries_run_from_the_root_of_the_lake_and_show_the_rows(
     frames = [f for check in checks(every) for f in violating(every, check, sample_frame)]
     bad = pl.concat([sample_frame(every, 5), *frames])
     publish(lake, every, bad)
-    monkeypatch.chdir(lake.root)
+    monkeypatch.chdir(lake.tables.root)
     expected = by_sql(every, bad)
     assert set(expected) == {c.name for c in checks(every)}
     for check in checks(every):

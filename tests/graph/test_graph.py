@@ -197,7 +197,7 @@ def test_files_carry_no_path_of_the_machine(home: Home):
     lake = home.lake
     home_path = str(home.folder)
     for row in lake.read("bronze/core/file_index").collect().iter_rows(named=True):
-        path = lake.files_root / row["uri"]
+        path = lake.files.root / row["uri"]
         if row["format"] == "CRAM":
             text = subprocess.run(["samtools", "view", "-H", "--no-PG", path], capture_output=True, check=True).stdout
         elif path.suffix == ".gz":
@@ -213,8 +213,8 @@ def test_every_file_is_in_the_index_with_its_hash(home: Home):
     lake = home.lake
     index = dict(lake.read("bronze/core/file_index").select("uri", "sha256").collect().iter_rows())
     on_disk = {
-        str(p.relative_to(lake.files_root)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in lake.files_root.rglob("*")
+        str(p.relative_to(lake.files.root)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in lake.files.root.rglob("*")
         if p.is_file() and "_staging" not in p.parts
     }
     assert index == on_disk

@@ -36,7 +36,7 @@ Publish = Callable[..., Published]
 
 def commits(lake: Lake, key: str) -> list[list[dict[str, Any]]]:
     """The actions of each commit of a table."""
-    found = sorted((lake.root / key / "_delta_log").glob("*.json"))
+    found = sorted((lake.tables.root / key / "_delta_log").glob("*.json"))
     return [[json.loads(line) for line in path.read_text().splitlines()] for path in found]
 
 
@@ -118,13 +118,16 @@ def test_publishing_again_gives_the_same_rows_and_hash_and_leaves_other_partitio
 ) -> None:
     frame = two(sample_frame)
     publish(lake, GENOTYPES, frame)
-    before, files = lake.state().partitions(GENOTYPES.key), set((lake.root / GENOTYPES.key).glob("cohort_id=c2/*"))
+    before, files = (
+        lake.state().partitions(GENOTYPES.key),
+        set((lake.tables.root / GENOTYPES.key).glob("cohort_id=c2/*")),
+    )
     publish(lake, GENOTYPES, frame.filter(pl.col("cohort_id") == "c1"))
     after = lake.state().partitions(GENOTYPES.key)
     assert content(lake, GENOTYPES.key).equals(frame.sort(GENOTYPES.primary_key))
     assert after["c1"].sha256 == before["c1"].sha256
     assert (before["c1"].version, after["c1"].version, after["c2"].version) == (0, 1, 0)
-    assert set((lake.root / GENOTYPES.key).glob("cohort_id=c2/*")) == files
+    assert set((lake.tables.root / GENOTYPES.key).glob("cohort_id=c2/*")) == files
 
 
 def test_a_table_is_the_sum_of_its_partitions_in_whatever_order_they_come(
@@ -313,7 +316,7 @@ def test_a_dataset_that_was_never_published_has_no_rows(lake: Lake) -> None:
 
 def test_an_empty_log_folder_is_a_table_never_published(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
     """A process that dies in the first commit of a table leaves one."""
-    (lake.root / COHORTS.key / "_delta_log").mkdir(parents=True)
+    (lake.tables.root / COHORTS.key / "_delta_log").mkdir(parents=True)
     assert lake.read(COHORTS.key).collect().height == 0
     assert lake.recover() == []
     publish(lake, COHORTS, sample_frame(COHORTS, 2))
@@ -378,7 +381,7 @@ def map_columns(log: Path) -> None:
 def test_column_mapped_tables_are_refused(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
     """delta-rs would read every value of them as null."""
     publish(lake, COHORTS, sample_frame(COHORTS, 3))
-    map_columns(lake.root / COHORTS.key / "_delta_log" / f"{0:020d}.json")
+    map_columns(lake.tables.root / COHORTS.key / "_delta_log" / f"{0:020d}.json")
     with pytest.raises(UnsupportedTable, match="column mapping mode name"):
         lake.read(COHORTS.key)
     with pytest.raises(UnsupportedTable, match="column mapping mode name"):
@@ -387,7 +390,7 @@ def test_column_mapped_tables_are_refused(lake: Lake, sample_frame: Frames, publ
 
 def test_nothing_is_published_into_a_column_mapped_table(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
     publish(lake, COHORTS, sample_frame(COHORTS, 3))
-    map_columns(lake.root / COHORTS.key / "_delta_log" / f"{0:020d}.json")
+    map_columns(lake.tables.root / COHORTS.key / "_delta_log" / f"{0:020d}.json")
     with pytest.raises(UnsupportedTable, match="column mapping mode name"):
         publish(lake, COHORTS, sample_frame(COHORTS, 3, seed=1))
 
@@ -457,7 +460,7 @@ def test_files_of_a_refused_partition_are_not_published(lake: Lake, sample_frame
     assert lake.file(JOINT_CALLS.key, "c2", "joint.vcf.gz").read_bytes() == b"good"
     with pytest.raises(MissingData):
         lake.file(JOINT_CALLS.key, "c1", "joint.vcf.gz")
-    kept = lake.files_root / "_staging" / Path(made.staged or "").name / "c1" / "joint.vcf.gz"
+    kept = lake.files.root / "_staging" / Path(made.staged or "").name / "c1" / "joint.vcf.gz"
     assert kept.read_bytes() == b"bad"
     assert lake.read(FILE_INDEX.key).collect()["partition"].to_list() == ["c2"]
 
@@ -515,7 +518,7 @@ def calls(sample_frame: Frames, partition: str = "c1", seed: int = 0) -> pl.Data
 
 
 def on_disk(lake: Lake, key: str) -> dict[str, bytes]:
-    root = lake.files_root / key
+    root = lake.files.root / key
     return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
@@ -530,8 +533,8 @@ def test_files_and_rows_are_published_together(lake: Lake, sample_frame: Frames,
         (JOINT_CALLS.key, "c1", f"{JOINT_CALLS.key}/c1/{VCF}", "VCF", 5, told.files[VCF], "run-1"),
         (JOINT_CALLS.key, "c1", f"{JOINT_CALLS.key}/c1/logs/a.txt", "other", 3, told.files["logs/a.txt"], "run-1"),
     ]
-    assert not list((lake.root / "_staging").iterdir())
-    assert not list((lake.files_root / "_staging").iterdir())
+    assert not list((lake.tables.root / "_staging").iterdir())
+    assert not list((lake.files.root / "_staging").iterdir())
 
 
 def test_a_changed_file_is_changed_content(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
@@ -661,10 +664,10 @@ def test_a_publish_that_fails_at_any_step_is_all_there_or_not_at_all_after_recov
 def test_a_refused_publish_leaves_the_published_files(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
     publish(lake, JOINT_CALLS, calls(sample_frame), files={"c1": {VCF: b"old"}})
     backup = lake.settings.home / "backup"
-    shutil.copytree(lake.root / JOINT_CALLS.key, backup)
+    shutil.copytree(lake.tables.root / JOINT_CALLS.key, backup)
     publish(lake, JOINT_CALLS, calls(sample_frame, seed=1), files={"c1": {VCF: b"last"}})
-    shutil.rmtree(lake.root / JOINT_CALLS.key)
-    shutil.copytree(backup, lake.root / JOINT_CALLS.key)
+    shutil.rmtree(lake.tables.root / JOINT_CALLS.key)
+    shutil.copytree(backup, lake.tables.root / JOINT_CALLS.key)
     with pytest.raises(LedgerTampered):
         publish(lake, JOINT_CALLS, calls(sample_frame, seed=2), files={"c1": {VCF: b"new"}})
     assert on_disk(lake, JOINT_CALLS.key) == {f"c1/{VCF}": b"last"}
@@ -822,10 +825,10 @@ def rolled_back(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
     """A table of which an older copy was put back."""
     publish(lake, COHORTS, sample_frame(COHORTS, 2))
     backup = lake.settings.home / "backup"
-    shutil.copytree(lake.root / COHORTS.key, backup)
+    shutil.copytree(lake.tables.root / COHORTS.key, backup)
     publish(lake, COHORTS, sample_frame(COHORTS, 3, seed=1))
-    shutil.rmtree(lake.root / COHORTS.key)
-    shutil.copytree(backup, lake.root / COHORTS.key)
+    shutil.rmtree(lake.tables.root / COHORTS.key)
+    shutil.copytree(backup, lake.tables.root / COHORTS.key)
 
 
 def test_a_table_that_was_rolled_back_is_refused(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
@@ -851,7 +854,7 @@ def test_a_table_that_was_rolled_back_and_written_on_is_refused(
 
 def test_a_table_that_was_deleted_is_refused(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
     publish(lake, COHORTS, sample_frame(COHORTS, 2))
-    shutil.rmtree(lake.root / COHORTS.key)
+    shutil.rmtree(lake.tables.root / COHORTS.key)
     with pytest.raises(LedgerTampered):
         publish(lake, COHORTS, sample_frame(COHORTS, 2))
 

@@ -111,8 +111,8 @@ def assert_every_commit_has_its_entry(lake: Lake) -> None:
     found = [entry for _, entry in lake.ledger.entries()]
     assert len({e.id for e in found}) == len(found)
     commits: list[tuple[str, int, str]] = []
-    for log in lake.root.glob("*/*/*/_delta_log/*.json"):
-        key = "/".join(log.parent.parent.relative_to(lake.root).parts)
+    for log in lake.tables.root.glob("*/*/*/_delta_log/*.json"):
+        key = "/".join(log.parent.parent.relative_to(lake.tables.root).parts)
         infos = [
             told["commitInfo"] for line in log.read_text().splitlines() if "commitInfo" in (told := json.loads(line))
         ]
@@ -123,9 +123,9 @@ def assert_every_commit_has_its_entry(lake: Lake) -> None:
 
 def assert_files_agree(lake: Lake, dataset: Dataset) -> None:
     """Disk, file index and publications say the same of the files."""
-    root = lake.files_root / dataset.key
+    root = lake.files.root / dataset.key
     disk = {
-        str(p.relative_to(lake.files_root)): hashlib.sha256(p.read_bytes()).hexdigest()
+        str(p.relative_to(lake.files.root)): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in root.rglob("*") if p.is_file()
     }  # fmt: skip
     index = lake.read(FILE_INDEX.key).filter(pl.col("dataset") == dataset.key).collect()
@@ -136,17 +136,17 @@ def assert_files_agree(lake: Lake, dataset: Dataset) -> None:
     assert disk == published
     assert dict(index.select("uri", "sha256").iter_rows()) == published
     for uri, size in index.select("uri", "bytes").iter_rows():
-        assert (lake.files_root / uri).stat().st_size == size
+        assert (lake.files.root / uri).stat().st_size == size
 
 
 def everything(lake: Lake) -> dict[str, bytes]:
     """Every byte of the home but locks, keys and the lock files beside tables."""
-    kept = (lake.root, lake.files_root, lake.settings.path("ledger"))
+    kept = (lake.tables.root, lake.files.root, lake.settings.path("ledger"))
     return {str(p): p.read_bytes() for place in kept for p in place.rglob("*") if p.is_file()}
 
 
 def assert_clean(lake: Lake) -> None:
-    for root in (lake.root, lake.files_root):
+    for root in (lake.tables.root, lake.files.root):
         staging = root / "_staging"
         assert not staging.exists() or not list(staging.iterdir())
 
@@ -299,7 +299,7 @@ def test_recovery_keeps_refused_rows_and_publishes_the_good_ones(tmp_path: Path,
     assert process.exitcode == -signal.SIGKILL
     lake.recover()
     assert lake.read(new.dataset.key).collect()["cohort_id"].unique().to_list() == ["c2"]
-    (kept,) = (lake.root / "_staging").iterdir()
+    (kept,) = (lake.tables.root / "_staging").iterdir()
     assert pl.read_ipc(kept / "rows.arrow").height == new.rows.height
     assert json.loads((kept / "refused.json").read_text())["refused"] == {"c1": ["x"]}
     assert_every_commit_has_its_entry(lake)
@@ -313,7 +313,7 @@ def test_recovery_keeps_refused_rows_and_publishes_the_good_ones(tmp_path: Path,
 def test_staged_files_without_their_rows_are_swept_away(tmp_path: Path) -> None:
     """A process killed while it cleans up has removed the rows first; CRAMs must not stay for ever."""
     lake = Lake(Settings(home=tmp_path / "home"))
-    orphan = lake.files_root / "_staging" / f"silver.genomics.alignments-{'0' * 32}"
+    orphan = lake.files.root / "_staging" / f"silver.genomics.alignments-{'0' * 32}"
     orphan.mkdir(parents=True)
     (orphan / "big.cram").write_bytes(b"x")
     lake.recover()
@@ -348,7 +348,7 @@ def test_a_drop_that_died_can_be_done_again(tmp_path: Path, sample_frame: Frames
     lake = Lake(Settings(home=tmp_path / "home"))
     new = content("unpartitioned", sample_frame, 0)
     new.publish(lake)
-    shutil.rmtree(lake.root / COHORTS.key)  # as far as it came
+    shutil.rmtree(lake.tables.root / COHORTS.key)  # as far as it came
     lake = Lake(lake.settings)
     assert lake.recover() == []
     lake.drop(COHORTS.key, ACT)

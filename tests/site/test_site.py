@@ -231,7 +231,7 @@ def test_reports_are_served_and_nothing_else_of_the_disk(lake: Lake) -> None:
     here = "silver/genomics/run_reports/run%20%26%20co/multiqc_report.html"
     with served(lake) as port:
         assert get(port, f"/files/{here}") == (200, REPORT.decode())
-        (lake.files_root / "secret.html").write_text("secret")
+        (lake.files.root / "secret.html").write_text("secret")
         for path in (
             "/files/bronze/genomics/subjects/who.html",  # in the file index, but of a PHI dataset
             "/files/secret.html", "/files/../keys/ledger.ed25519", "/files/%2e%2e/keys/ledger.ed25519", "/files/%00",
