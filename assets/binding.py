@@ -6,6 +6,7 @@ of the run at once. A work function takes `work` first, runs for one partition, 
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
@@ -167,15 +168,18 @@ class _Run:
         from lsdata.derived.expectations import validate
         from lsdata.errors import InvalidInput, JobFailed
         from lsdata.lake.lake import Made
+        from lsdata.lake.landing import LandingZone
         from lsdata.lake.quarantine import Reject
         from lsdata.lake.work import Work
 
         dataset, resolved = self.dataset, self._resolved(inputs, partition)
-        with self.lake.staging(dataset.key) as staging:
+        landing = LandingZone(inputs.landing.place)
+        with self.lake.staging(dataset.key) as staging, closing(landing):
             work = Work(
                 partition=partition,
                 lake=self.lake,
                 staging=staging,
+                landing=landing,
                 landed=resolved.landed,
                 runner=self.tools.runner(self.lake.settings),
                 log=self.context.log.info,
@@ -183,7 +187,7 @@ class _Run:
             try:
                 outcome: Outcome = self.function(work=work, **inputs.load(dataset, [partition]))
             except InvalidInput as error:
-                originals = [work.landing / f.path for f in resolved.landed]
+                originals = [work.landing.local(f.path) for f in resolved.landed]
                 self._quarantine(partition, [Reject.of(error, partition or dataset.name, originals)])
                 return None, {"refused": str(error)}
             except JobFailed as error:
@@ -212,7 +216,7 @@ class _Run:
 
     def _links(self, files: Sequence[str], partition: str) -> dict[str, Any]:
         """Reports open on the auditor's site: browsers refuse links to files."""
-        folder = self.lake.folder(self.dataset.key, partition).relative_to(self.lake.files.root).as_posix()
+        folder = f"{self.dataset.key}/{partition}" if partition else self.dataset.key
         site = self.lake.settings.site_url
         pages = {
             PurePath(name).stem: dg.MetadataValue.url(f"{site}/files/{quote(f'{folder}/{name}')}")

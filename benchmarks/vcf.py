@@ -15,6 +15,7 @@ from lsdata.compute import LocalRunner
 from lsdata.derived import arrow
 from lsdata.derived.expectations import validate
 from lsdata.genomics import vcf
+from lsdata.lake.inputs import Inputs
 from lsdata.lake.lake import Act, Lake, Made, Validate
 from lsdata.lake.work import Work
 from lsdata.settings import Settings
@@ -101,6 +102,7 @@ def _ours(place: Path, validate: Validate) -> int:
             partition=COHORT,
             lake=lake,
             staging=staging,
+            landing=Inputs(lake).landing,
             landed=(),
             log=print,
             runner=LocalRunner(lake.settings.scratch),

@@ -48,6 +48,14 @@ jars() { # name, target folder
 }
 jars gatk .tools/gatk/lib
 jars spark .tools/spark/jars "-DincludeGroupIds=io.delta,io.unitycatalog"
+
+# 4. Azure's storage emulator, for the tests of object stores; npm comes with the Python environment.
+if ! cmp -s setup/azurite/package-lock.json .tools/azurite/package-lock.json; then
+  say "installing the storage emulator"
+  rm -rf .tools/azurite && mkdir -p .tools/azurite && cp setup/azurite/*.json .tools/azurite
+  (cd .tools/azurite && PATH="$OLDPWD/.venv/bin:$PATH" npm ci --silent --no-fund --no-audit --ignore-scripts) \
+    || { rm -f .tools/azurite/package-lock.json; exit 1; }
+fi
 mkdir -p .tools/bin
 cmp -s setup/gatk.sh .tools/bin/gatk || install -m 755 setup/gatk.sh .tools/bin/gatk
 say "ready"

@@ -1,13 +1,21 @@
 """What many tests need: a lake of its own, valid rows of any declared dataset, and a graph without tools."""
 
 import hashlib
+import hmac
 import random
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from email.utils import formatdate
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -280,3 +288,74 @@ def settled(_settled: Graph, settings: Settings) -> Graph:
     """A copy of a graph in which two runs and two cohorts are made to the end; nothing is due."""
     shutil.copytree(_settled.lake.settings.home, settings.home)
     return replace(deepcopy(replace(_settled, lake=None)), lake=Lake(settings))
+
+
+# ---------------------------------------------------------------- an object store
+
+AZURITE = (
+    Path(__file__).parents[1] / ".tools" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+)
+ACCOUNT, KEY = (
+    "devstoreaccount1",
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+)
+"""Azurite's well-known account."""
+
+
+@dataclass
+class Azure:
+    """Azure's storage emulator; each test takes a container of its own."""
+
+    endpoint: str
+    made: Iterator[int] = field(default_factory=count)
+
+    @property
+    def connection(self) -> str:
+        """The connection string."""
+        return f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={self.endpoint}"
+
+    def container(self) -> str:
+        """The name of a new container (Put Container, signed with Shared Key)."""
+        name = f"test{next(self.made)}"
+        now, version, at = formatdate(usegmt=True), "2021-08-06", f"/{ACCOUNT}/{name}"
+        signed = "PUT" + "\n" * 12 + f"x-ms-date:{now}\nx-ms-version:{version}\n/{ACCOUNT}{at}\nrestype:container"
+        mac = b64encode(hmac.digest(b64decode(KEY), signed.encode(), "sha256")).decode()
+        headers = {"x-ms-date": now, "x-ms-version": version, "Authorization": f"SharedKey {ACCOUNT}:{mac}"}
+        asked = urllib.request.Request(f"{self.endpoint}/{name}?restype=container", method="PUT", headers=headers)
+        urllib.request.urlopen(asked).close()
+        return name
+
+    def environ(self, home: Path, container: str) -> dict[str, str]:
+        """Settings that put every area into a container."""
+        areas = ("landing", "lake", "files", "ledger")
+        urls = {f"LSDATA_{area.upper()}_URL": f"az://{container}/{area}" for area in areas}
+        return {"LSDATA_HOME": str(home), "AZURE_STORAGE_CONNECTION_STRING": self.connection, **urls}
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[Azure]:
+    """A running emulator."""
+    if not AZURITE.exists():
+        pytest.skip("Azurite is not installed: run `make setup`")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    node = Path(sys.executable).with_name("node")
+    options = [
+        "--blobPort",
+        str(port),
+        "--inMemoryPersistence",
+        "--disableTelemetry",
+        "--silent",
+        "--skipApiVersionCheck",
+    ]
+    with subprocess.Popen([node, AZURITE, *options], stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield Azure(f"http://127.0.0.1:{port}/{ACCOUNT}")
+        process.terminate()

@@ -13,6 +13,7 @@ from lsdata.compute import Input, Job
 from lsdata.derived import arrow
 from lsdata.errors import InvalidInput
 from lsdata.genomics import reference, tools
+from lsdata.lake.landing import LandingZone
 from lsdata.lake.work import Outcome, Work
 from lsdata.settings import Aligner
 
@@ -33,7 +34,7 @@ def align(work: Work, fastq_manifest: pl.LazyFrame, references: pl.LazyFrame) ->
     name = reference.chosen(genomes, named, work.settings.reference)
     fasta_sha256, bases = reference.facts(genomes, name)
     fasta = work.file(REFERENCES.key, name, f"{name}.fa")
-    lanes = _lanes(files, work.landing / "sequencing")
+    lanes = _lanes(files, work.landing)
     # bwa writes the read group of its own call to the header; those of the other lanes are given to it.
     header = work.staging.rows / "read_groups.txt"
     header.write_text("".join(_read_group(sample, lane) + "\n" for lane in lanes[1:]))
@@ -66,7 +67,7 @@ def align(work: Work, fastq_manifest: pl.LazyFrame, references: pl.LazyFrame) ->
 Lane = Mapping[str, Any]
 
 
-def _lanes(files: pl.DataFrame, sequencing: Path) -> list[Lane]:
+def _lanes(files: pl.DataFrame, landing: LandingZone) -> list[Lane]:
     """One item per pair of files (or single file), in order, with a read group id that is unique in the sample."""
     lanes: list[Lane] = []
     # A flow cell may be delivered twice, say demultiplexed anew: then the run tells its lanes apart.
@@ -79,8 +80,8 @@ def _lanes(files: pl.DataFrame, sequencing: Path) -> list[Lane]:
             {
                 "id": f"{unit}.{lane}" + (f".{chunk}" if chunk != 1 else ""),
                 "unit": f"{flowcell}.{lane}",
-                "r1": str(sequencing / str(run_id) / paths["R1"]),
-                "r2": str(sequencing / str(run_id) / paths["R2"]) if "R2" in paths else None,
+                "r1": str(landing.local(f"sequencing/{run_id}/{paths['R1']}")),
+                "r2": str(landing.local(f"sequencing/{run_id}/{paths['R2']}")) if "R2" in paths else None,
             }
         )
     return lanes

@@ -50,7 +50,7 @@ def report(lake: Lake) -> str:
     lines += _aligned(_scores(lake))
     lines += ["", "Reports", "-------"]
     index = lake.read("bronze/core/file_index").filter(pl.col("format") == "HTML").sort("uri").collect()
-    lines += [str(lake.files.root / uri) for uri in index["uri"] if uri.endswith("multiqc_report.html")]
+    lines += [str(lake.files.uri(uri)) for uri in index["uri"] if uri.endswith("multiqc_report.html")]
     lines += ["", "Next: `make dev` opens the Dagster UI on port 3000 and the auditor's site on port 3001."]
     lines += ["`uv run lsdata lineage gold/genomics/sample_qc --partition family` walks back to the FASTQ files."]
     return "\n".join(lines)

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from lsdata.errors import InvalidInput
 from lsdata.genomics import runs
 from lsdata.genomics.manifest import FastqStats, fastq_stats
 from lsdata.genomics.sample_sheet import PLAIN_NAME, PLAIN_NAME_RULE, SampleSheet
+from lsdata.lake.places import LocalPlace
 from lsdata.lake.quarantine import Reject
 from lsdata.lake.work import Outcome, Work
 
@@ -42,18 +43,18 @@ def _sha256(path: Path) -> str:
 
 def sequencing_runs(work: Work) -> Outcome:
     """What stands in `landing/sequencing`, decided folder by folder; see `lsdata.genomics.runs.assess`."""
-    place = work.landing / "sequencing"
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     landed: dict[str, str] = {}
-    for folder in sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")):
+    for name in work.landing.folders("sequencing"):
+        local = _local(work, name)
         try:
-            listing = runs.list_folder(folder)
-            run = runs.assess(listing, lambda path, folder=folder: (folder / path).read_bytes())
+            listing = _listing(work, name)
+            run = runs.assess(listing, lambda path, local=local: local(path).read_bytes())
         except InvalidInput as error:
-            listing = runs.FolderListing(folder.name, ())
-            run = runs.RunState(_printable(folder.name), "quarantined", str(error), error.code)
-        rows.append({name: getattr(run, name) for name in SEQUENCING_RUNS.names})
+            listing = runs.FolderListing(name, ())
+            run = runs.RunState(_printable(name), "quarantined", str(error), error.code)
+        rows.append({column: getattr(run, column) for column in SEQUENCING_RUNS.names})
         if run.state == "quarantined":
             about = [
                 f.path
@@ -73,17 +74,35 @@ def sequencing_runs(work: Work) -> Outcome:
                     found=run.reason,
                     allowed="a run folder as the instrument writes it",
                     do="Correct the folder; it is looked at again.",
-                    files=tuple(folder / path for path in about),
+                    files=tuple(local(path) for path in about),
                 )
             )
         landed |= {
-            f"sequencing/{folder.name}/{f.path}": _sha256(folder / f.path)
+            f"sequencing/{name}/{f.path}": _sha256(local(f.path))
             for f in listing.files
             if f.path.lower() in _METADATA and run.code != "file_not_readable"
         }
         work.log(f"{run.run_id}: {run.state}. {run.reason}")
     frame = pl.DataFrame(rows, schema=arrow.polars_schema(SEQUENCING_RUNS))
     return Outcome(rows=frame, landed=landed, rejects=tuple(rejects))
+
+
+Local = Callable[[str], Path]
+"""The local path of a file of a run folder."""
+
+
+def _local(work: Work, run_id: str) -> Local:
+    return lambda path: work.landing.local(f"sequencing/{run_id}/{path}")
+
+
+def _listing(work: Work, run_id: str) -> runs.FolderListing:
+    if isinstance(work.landing.place, LocalPlace):
+        return runs.list_folder(work.landing.local(f"sequencing/{run_id}"))
+    folder = f"sequencing/{run_id}/"
+    files = (
+        runs.FileStat(f.path.removeprefix(folder), f.bytes, f.modified_ns / 1e9) for f in work.landing.files(folder)
+    )
+    return runs.FolderListing(run_id, tuple(sorted(files, key=lambda file: file.path)))
 
 
 # -- FASTQ manifest ----------------------------------------------------------------------------------------------------
@@ -96,9 +115,8 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
     sample of low coverage. Refused samples go to quarantine with the fault of each file; the others go on.
     """
     run_id = work.partition
-    folder = work.landing / "sequencing" / run_id
-    listing = runs.list_folder(folder)
-    run = runs.assess(listing, lambda path: (folder / path).read_bytes())
+    local, listing = _local(work, run_id), _listing(work, run_id)
+    run = runs.assess(listing, lambda path: local(path).read_bytes())
     if run.sheet is None or run.state != "ready":
         raise InvalidInput(
             f"sequencing/{run_id}",
@@ -108,7 +126,7 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
             do="Wait until it is complete, or correct it.",
         )
     assigned = runs.fastqs(listing, run.sheet)
-    delivered, problems = runs.delivered_md5s(listing, lambda path: (folder / path).read_bytes())
+    delivered, problems = runs.delivered_md5s(listing, lambda path: local(path).read_bytes())
     faults: dict[str, list[Fault]] = defaultdict(list)
     rejects: list[Reject] = []
     for sample in run.sheet.duplicates:
@@ -118,7 +136,7 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
         )
     rows: list[dict[str, Any]] = []
     for done, lane in enumerate(assigned.pairs, 1):
-        stats = {path: _read(folder, path, delivered, faults[lane.sample_id]) for path in (lane.r1, lane.r2) if path}
+        stats = {path: _read(local, path, delivered, faults[lane.sample_id]) for path in (lane.r1, lane.r2) if path}
         work.log(f"{done} of {len(assigned.pairs)} lanes: {lane.sample_id} lane {lane.lane}")
         agree = _mates_agree(stats, lane, faults[lane.sample_id])
         rows += [
@@ -144,19 +162,19 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
         fault = _fault(code, reason, "FASTQs named for a sample of the sheet", "Correct the sheet or the file's name.")
         owner = _owner(listing, run.sheet, path)
         # Another copy of what has been read takes nothing away from the sample; other reads of it do.
-        if owner and not (code == "duplicate_file" and _sha256(folder / path) in digests):
+        if owner and not (code == "duplicate_file" and _sha256(local(path)) in digests):
             faults[owner].append((path, fault))
         else:
-            rejects.append(Reject.of(_at(f"sequencing/{run_id}/{path}", fault), path, [folder / path]))
-    rejects += _md5_rejects(run_id, folder, problems)
+            rejects.append(Reject.of(_at(f"sequencing/{run_id}/{path}", fault), path, [local(path)]))
+    rejects += _md5_rejects(run_id, local, problems)
     sheet = next(file.path for file in listing.files if file.path.lower() == "samplesheet.csv")
     for sample, found in faults.items():
-        rejects += _refused(run_id, folder, sample, [(path or sheet, fault) for path, fault in found])
+        rejects += _refused(run_id, local, sample, [(path or sheet, fault) for path, fault in found])
     refused = {sample for sample, found in faults.items() if found}
     frame = pl.DataFrame(rows, schema=arrow.polars_schema(FASTQ_MANIFEST)).filter(~pl.col("sample_id").is_in(refused))
     landed = {f"sequencing/{run_id}/{path}": sha for path, sha in frame.select("path", "sha256").iter_rows()}
     landed |= {
-        f"sequencing/{run_id}/{f.path}": _sha256(folder / f.path) for f in listing.files if f.path.lower() in _METADATA
+        f"sequencing/{run_id}/{f.path}": _sha256(local(f.path)) for f in listing.files if f.path.lower() in _METADATA
     }
     notes: dict[str, str | float] = {"samples_accepted": float(frame["sample_id"].n_unique())}
     if assigned.missing:
@@ -174,10 +192,10 @@ def _at(where: str, fault: InvalidInput, do: str = "") -> InvalidInput:
     return InvalidInput(where, code=fault.code, found=fault.found, allowed=fault.allowed, do=f"{fault.do}{do}")
 
 
-def _read(folder: Path, path: str, delivered: Mapping[str, str], faults: list[Fault]) -> FastqStats | None:
+def _read(local: Local, path: str, delivered: Mapping[str, str], faults: list[Fault]) -> FastqStats | None:
     """The statistics of a file, or None with the fault noted."""
     try:
-        stats = fastq_stats(folder / path)
+        stats = fastq_stats(local(path))
     except InvalidInput as error:
         faults.append((path, error))
         return None
@@ -226,7 +244,7 @@ def _owner(listing: runs.FolderListing, sheet: SampleSheet, path: str) -> str | 
     return next((sample for sample in sheet.samples if sample not in alone.missing), None)
 
 
-def _md5_rejects(run_id: str, folder: Path, problems: Sequence[runs.Md5Problem]) -> Iterator[Reject]:
+def _md5_rejects(run_id: str, local: Local, problems: Sequence[runs.Md5Problem]) -> Iterator[Reject]:
     """One for each checksum file."""
     for path in dict.fromkeys(problem.path for problem in problems):
         lines = [f"line {p.line}: {p.reason}" for p in problems if p.path == path]
@@ -237,15 +255,15 @@ def _md5_rejects(run_id: str, folder: Path, problems: Sequence[runs.Md5Problem])
             found=_listed(lines),
             allowed="md5sum lines of delivered files",
             do="Correct the checksum file.",
-            files=() if any(p.path == path and not p.line for p in problems) else (folder / path,),
+            files=() if any(p.path == path and not p.line for p in problems) else (local(path),),
         )
 
 
-def _refused(run_id: str, folder: Path, sample: str, faults: Sequence[tuple[str, InvalidInput]]) -> Iterator[Reject]:
+def _refused(run_id: str, local: Local, sample: str, faults: Sequence[tuple[str, InvalidInput]]) -> Iterator[Reject]:
     for path, fault in faults:
         place = fault.where.removeprefix(Path(path).name)
         told = _at(f"sequencing/{run_id}/{path}{place}", fault, f" Sample {sample} of this run waits until then.")
-        kept = [] if fault.code == "file_not_readable" else [folder / path]
+        kept = [] if fault.code == "file_not_readable" else [local(path)]
         yield Reject.of(told, f"{sample} {path} {fault.code}", kept)
 
 
@@ -272,7 +290,7 @@ def _table(work: Work, dataset: Dataset, plain: Sequence[str]) -> Outcome:
     Raises:
         InvalidInput: the header or the quoting leaves open what the cells mean. No cell is ever quoted.
     """
-    path = work.landing / work.landed[0].path
+    path = work.landing.local(work.landed[0].path)
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")

@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,10 @@ def fastq_qc(work: Work, fastq_manifest: pl.LazyFrame) -> Outcome:
     """FastQC of every accepted FASTQ of a run and one MultiQC report over them."""
     run_id = work.partition
     files = fastq_manifest.sort("path").select("path", "sample_id").collect()
-    folder = work.landing / "sequencing" / run_id
+    local = {path: work.landing.local(f"sequencing/{run_id}/{path}") for path in files["path"].to_list()}
     if files.is_empty():
         return Outcome(rows=arrow.empty(FASTQ_QC))
-    names = _names(folder, files["path"].to_list())
+    names = _names(local)
     reports = {path: f"{name.partition('.fastq')[0]}_fastqc" for path, name in names.items()}
     job = Job(
         name="fastqc",
@@ -42,7 +42,7 @@ def fastq_qc(work: Work, fastq_manifest: pl.LazyFrame) -> Outcome:
                 *_multiqc("{outputs.multiqc}", "fastqc", "{parameters.title}"),
             ]
         ),
-        inputs={f"f{i}": str(folder / path) for i, path in enumerate(names)},
+        inputs={f"f{i}": str(local[path]) for i, path in enumerate(names)},
         outputs={
             "multiqc": "multiqc_report.html",
             **{f"h{i}": f"fastqc/{reports[path]}.html" for i, path in enumerate(names)},
@@ -62,13 +62,13 @@ def fastq_qc(work: Work, fastq_manifest: pl.LazyFrame) -> Outcome:
     return Outcome(rows=pl.DataFrame(rows, schema=arrow.polars_schema(FASTQ_QC)), files=tuple(job.outputs.values()))
 
 
-def _names(folder: Path, paths: Iterable[str]) -> dict[str, str]:
+def _names(files: Mapping[str, Path]) -> dict[str, str]:
     """For each file a name of its own in one folder, of plain characters, whose ending is true: FastQC goes by it."""
     names: dict[str, str] = {}
-    for number, path in enumerate(paths):
+    for number, (path, local) in enumerate(files.items()):
         stem = re.sub(r"(?i)\.(fastq|fq)(\.gz)?$", "", path)
         plain = re.sub(r"[^A-Za-z0-9_+=@-]", "_", stem.replace("/", "__")).lstrip("-")
-        with (folder / path).open("rb") as stream:
+        with local.open("rb") as stream:
             ending = ".fastq.gz" if stream.read(2) == b"\x1f\x8b" else ".fastq"
         taken = {name.partition(".")[0] for name in names.values()}
         names[path] = (f"{plain}__{number}" if plain in taken else plain) + ending

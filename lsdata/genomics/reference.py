@@ -102,7 +102,7 @@ def _delivered(work: Work, name: str) -> Path:
             allowed=PLAIN_NAME_RULE,
             do="Rename the folder and its FASTA.",
         )
-    paths = [work.landing / f.path for f in work.landed]
+    paths = [work.landing.local(f.path) for f in work.landed]
     for wanted in (f"{name}.fa.gz", f"{name}.fa", f"{name}.fasta.gz", f"{name}.fasta"):
         for path in paths:
             if path.name == wanted:
@@ -191,9 +191,9 @@ def register_annotation(work: Work, references: pl.LazyFrame) -> Outcome:
     files: list[str] = []
     landed: dict[str, str] = {}
     rejects: list[Reject] = []
-    for path in sorted(work.landing / f.path for f in work.landed if not f.path.endswith(_INDEX)):
+    for where in sorted(f.path for f in work.landed if not f.path.endswith(_INDEX)):
+        path = work.landing.local(where)
         role = path.name.split(".")[0]
-        where = path.relative_to(work.landing).as_posix()
         landed[where] = _sha256(path)
         try:
             if role in [row["role"] for row in rows]:

@@ -9,6 +9,7 @@ from lsdata.catalog import DATASETS, Dataset, Partition, Upstream
 from lsdata.lake.content import combined_sha256, rows_sha256
 from lsdata.lake.lake import Lake
 from lsdata.lake.landing import Landed, LandingZone, fingerprint
+from lsdata.lake.places import place_of
 from lsdata.lake.state import Input, Publication
 
 
@@ -38,7 +39,7 @@ class Inputs:
         self.lake = lake
         self.state = lake.state()
         self.versions = dict(self.state.versions)
-        self.landing = LandingZone(lake.settings.path("landing"))
+        self.landing = LandingZone(place_of(lake.settings, "landing"))
         self._memberships: dict[tuple[str, str, str], dict[str, tuple[str, ...]]] = {}
         self._groups: dict[tuple[str, str], dict[str, tuple[str, tuple[str, ...]]]] = {}
         self._published: dict[str, dict[str, Publication]] = {}

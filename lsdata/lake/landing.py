@@ -1,20 +1,14 @@
 """The landing zone: what has been dropped, by name, size and time, without reading it."""
 
 import hashlib
-import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+from lsdata.lake.places import Place, RemotePlace, Stored
 
-@dataclass(frozen=True, slots=True, order=True)
-class Landed:
-    """A file of the landing zone: path below its root, size in bytes, time of last change in ns since 1970 (UTC)."""
-
-    path: str
-    bytes: int
-    modified_ns: int
+Landed = Stored
+"""A file of the landing zone."""
 
 
 class LandingZone:
@@ -23,45 +17,47 @@ class LandingZone:
     Hidden files are not there: half-copied files of many tools are hidden.
     """
 
-    def __init__(self, root: Path):
-        self.root = root
-        self._walked: dict[Path, tuple[Landed, ...]] = {}
+    def __init__(self, place: Place):
+        self.place = place
+        self._walked: dict[str, tuple[Landed, ...]] = {}
+        self._handed_out: set[str] = set()
 
     def listing(self, pattern: str, partition: str = "") -> tuple[Landed, ...]:
         """The files that a declared pattern names: `*` within a folder, `**` below it, `{partition}` the key."""
         # A key is a name: a '*' in it stands for itself.
         fixed = pattern.split("*")[0].replace("{partition}", partition)
         if "*" not in pattern:
-            found = self._file(self.root / fixed)
+            found = self.place.stat(fixed)
             return (found,) if found else ()
-        start = self.root / fixed.rpartition("/")[0]
+        start = fixed.rpartition("/")[0]
         matches = re.compile(_regex(pattern, partition)).fullmatch
         if start not in self._walked:
-            self._walked[start] = tuple(self._files(start))
+            self._walked[start] = self.files(start)
         return tuple(sorted(f for f in self._walked[start] if matches(f.path)))
+
+    def files(self, folder: str) -> tuple[Landed, ...]:
+        """All files below a folder."""
+        return tuple(f for f in self.place.items(folder) if not _hidden(f.path.removeprefix(folder)))
 
     def folders(self, name: str) -> tuple[str, ...]:
         """Names of the folders in a folder."""
-        place = self.root / name
-        if not place.is_dir():
-            return ()
-        return tuple(sorted(p.name for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")))
+        return tuple(folder for folder in self.place.folders(name) if not folder.startswith("."))
 
-    def _files(self, start: Path) -> Iterator[Landed]:
-        for folder, folders, files in os.walk(start):
-            folders[:] = [f for f in folders if not f.startswith(".")]
-            for name in files:
-                found = None if name.startswith(".") else self._file(Path(folder) / name)
-                if found:
-                    yield found
+    def local(self, path: str) -> Path:
+        """A local path of a landing file or folder; of an object store, a copy that `close` removes."""
+        self._handed_out.add(path)
+        return self.place.local(path)
 
-    def _file(self, path: Path) -> Landed | None:
-        """A file as it is now; None where there is none (any more)."""
-        try:
-            told = path.stat()
-        except OSError:
-            return None
-        return Landed(path.relative_to(self.root).as_posix(), told.st_size, told.st_mtime_ns)
+    def close(self) -> None:
+        """Remove the copies that `local` has made."""
+        if isinstance(self.place, RemotePlace):
+            for path in self._handed_out:
+                self.place.forget(path)
+        self._handed_out.clear()
+
+
+def _hidden(path: str) -> bool:
+    return path.startswith(".") or "/." in path
 
 
 def fingerprint(files: Sequence[Landed]) -> str:

@@ -327,6 +327,10 @@ class RemotePlace:
             stale.unlink(missing_ok=True)
         return path
 
+    def forget(self, name: str) -> None:
+        """Remove what the mirror holds of a file or folder."""
+        _discard(self.near(name))
+
     def _fetch(self, item: Stored) -> None:
         import obstore
 
@@ -360,7 +364,7 @@ class RemotePlace:
         paths = [item.path for item in self.items(name)]
         for one in [*paths, *([name] if not paths and self.stat(name) else [])]:
             obstore.delete(self.bucket, one)
-        _discard(self.near(name))
+        self.forget(name)
 
     @contextmanager
     def turn(self, name: str) -> Generator[None]:

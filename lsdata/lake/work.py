@@ -8,7 +8,7 @@ import polars as pl
 
 from lsdata.compute import Job, JobResult, Runner
 from lsdata.lake.lake import Lake, Staging
-from lsdata.lake.landing import Landed
+from lsdata.lake.landing import Landed, LandingZone
 from lsdata.lake.quarantine import Reject
 from lsdata.settings import Settings
 
@@ -40,6 +40,7 @@ class Work:
     lake: Lake
     staging: Staging
     runner: Runner
+    landing: LandingZone
     landed: tuple[Landed, ...]
     log: Callable[[str], None]
 
@@ -47,11 +48,6 @@ class Work:
     def settings(self) -> Settings:
         """The settings of this process."""
         return self.lake.settings
-
-    @property
-    def landing(self) -> Path:
-        """Root of the landing zone."""
-        return self.settings.path("landing")
 
     @property
     def destination(self) -> Path:

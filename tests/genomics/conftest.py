@@ -56,6 +56,7 @@ class Desk:
                 partition=partition,
                 lake=self.lake,
                 staging=staging,
+                landing=inputs.landing,
                 landed=resolved.landed,
                 runner=self.runner,
                 log=self.heard.append,
@@ -63,7 +64,7 @@ class Desk:
             try:
                 outcome = function(work=work, **inputs.load(dataset, [partition]))
             except InvalidInput as error:
-                originals = [work.landing / f.path for f in resolved.landed]
+                originals = [work.landing.local(f.path) for f in resolved.landed]
                 self.quarantine(dataset, partition, [Reject.of(error, partition or dataset.name, originals)])
                 return error
             self.quarantine(dataset, partition, outcome.rejects)

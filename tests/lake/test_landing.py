@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lsdata.catalog import DATASETS
 from lsdata.lake.landing import Landed, LandingZone, fingerprint
+from lsdata.lake.places import LocalPlace
 
 FILES = [
     "cohorts.csv", "subjects.csv", "sequencing/r1/SampleSheet.csv", "sequencing/r1/Data/Intensities/a_R1.fastq.gz",
@@ -23,7 +24,7 @@ def zone(tmp_path: Path) -> LandingZone:
     for name in FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    return LandingZone(tmp_path)
+    return LandingZone(LocalPlace(tmp_path, tmp_path / "locks"))
 
 
 def names(zone: LandingZone, pattern: str, partition: str = "") -> list[str]:
@@ -53,16 +54,16 @@ def test_a_partition_key_is_a_name_and_no_pattern(tmp_path: Path, partition: str
     for folder in (partition, "r1", "rx"):
         (tmp_path / "sequencing" / folder).mkdir(parents=True)
         (tmp_path / "sequencing" / folder / "a.txt").write_text("x")
-    found = names(LandingZone(tmp_path), "sequencing/{partition}/**", partition)
+    found = names(LandingZone(LocalPlace(tmp_path, tmp_path / "locks")), "sequencing/{partition}/**", partition)
     assert found == [f"sequencing/{partition}/a.txt"]
 
 
 def test_hidden_files_and_folders_are_not_there(zone: LandingZone) -> None:
     for name in (".hidden", ".rsync/a.fastq.gz", "Data/.a.fastq.gz.Xy12"):
-        path = zone.root / "sequencing/r1" / name
+        path = zone.place.root / "sequencing/r1" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
-    (zone.root / "reference/.tmp").mkdir()
+    (zone.place.root / "reference/.tmp").mkdir()
     assert names(zone, "sequencing/{partition}/**", "r1") == [FILES[3], FILES[2]]
     assert zone.folders("reference") == ("hg", "hg2")
 
@@ -74,19 +75,19 @@ def test_folders_are_the_folders_in_a_folder_sorted(zone: LandingZone) -> None:
 
 
 def test_a_missing_landing_zone_is_empty(tmp_path: Path) -> None:
-    zone = LandingZone(tmp_path / "absent")
+    zone = LandingZone(LocalPlace(tmp_path / "absent", tmp_path / "locks"))
     assert zone.listing("sequencing/*/**") == ()
     assert zone.folders("sequencing") == ()
 
 
 def test_a_link_to_nothing_is_not_there(zone: LandingZone) -> None:
-    (zone.root / "sequencing/r1/gone.fastq.gz").symlink_to(zone.root / "nowhere")
+    (zone.place.root / "sequencing/r1/gone.fastq.gz").symlink_to(zone.place.root / "nowhere")
     assert names(zone, "sequencing/{partition}/**", "r1") == [FILES[3], FILES[2]]
 
 
 def test_a_file_that_goes_while_it_is_listed_is_not_there(zone: LandingZone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Copying tools rename; a sensor must not fail on it. `exists` says what was true a moment ago."""
-    (zone.root / "sequencing/r1/gone.fastq.gz").symlink_to(zone.root / "nowhere")
+    (zone.place.root / "sequencing/r1/gone.fastq.gz").symlink_to(zone.place.root / "nowhere")
 
     def there(_: Path) -> bool:
         return True
@@ -102,7 +103,7 @@ def test_listings_of_one_folder_do_not_read_the_others(zone: LandingZone, monkey
 
     def told(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
         for folder, folders, files in walk(top):
-            walked.append(str(Path(folder).relative_to(zone.root)))
+            walked.append(str(Path(folder).relative_to(zone.place.root)))
             yield folder, folders, files
 
     monkeypatch.setattr(os, "walk", told)
@@ -123,9 +124,9 @@ def test_every_declared_pattern_lies_in_the_folder_of_its_partitions() -> None:
 
 def test_the_fingerprint_changes_with_name_size_and_time(zone: LandingZone) -> None:
     def now() -> str:
-        return fingerprint(LandingZone(zone.root).listing("sequencing/*/**"))
+        return fingerprint(LandingZone(zone.place).listing("sequencing/*/**"))
 
-    path = zone.root / FILES[2]
+    path = zone.place.root / FILES[2]
     seen = [now()]
     os.utime(path, ns=(1, 1))
     seen.append(now())
@@ -142,9 +143,9 @@ def test_the_fingerprint_changes_with_name_size_and_time(zone: LandingZone) -> N
 
 def test_one_zone_gives_one_answer(zone: LandingZone) -> None:
     before = zone.listing("sequencing/*/**")
-    (zone.root / "sequencing/r1/more.txt").write_text("")
+    (zone.place.root / "sequencing/r1/more.txt").write_text("")
     assert zone.listing("sequencing/*/**") == before
-    assert len(LandingZone(zone.root).listing("sequencing/*/**")) == len(before) + 1
+    assert len(LandingZone(zone.place).listing("sequencing/*/**")) == len(before) + 1
 
 
 @given(st.lists(st.builds(Landed, path=st.text(), bytes=st.integers(0), modified_ns=st.integers(0)), unique=True))
@@ -159,6 +160,6 @@ def test_names_that_are_no_utf8_can_be_listed(tmp_path: Path) -> None:
     os.makedirs(path + b"/r1")
     with open(path + b"/r1/\xff.fastq.gz", "wb"):
         pass
-    (found,) = LandingZone(tmp_path).listing("sequencing/*/**")
+    (found,) = LandingZone(LocalPlace(tmp_path, tmp_path / "locks")).listing("sequencing/*/**")
     assert os.fsencode(found.path) == b"sequencing/r1/\xff.fastq.gz"
     assert len(fingerprint([found])) == 64
