@@ -147,7 +147,7 @@ class _Run:
         """What the dataset's report shows of one partition."""
         if self.report is None:
             return {}
-        column = self.dataset.partition.name if self.dataset.partition else None
+        column = self.dataset.partition.column if self.dataset.partition else None
         return dict(self.report(self.lake, rows.filter(**{column: partition}) if column else rows, partition))
 
     # -- works ---------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def _scan(lake: "Lake", source: Dataset, dataset: Dataset, partitions: Sequence[
     table = f"delta_scan('{uri}')" if engine == "duckdb" else f"delta.`{uri}`"
     if source.partition and source.partition == dataset.partition:
         wanted = ", ".join("'" + p.replace("'", "''") + "'" for p in partitions)
-        return f"select {columns} from {table} where {source.partition.name} in ({wanted})"
+        return f"select {columns} from {table} where {source.partition.column} in ({wanted})"
     return f"select {columns} from {table}"
 
 

@@ -177,7 +177,7 @@ class Lake:
             )
         frame = frame.select(dataset.names)
         if partitions is not None and dataset.partition:
-            frame = frame.filter(pl.col(dataset.partition.name).is_in(list(partitions)))
+            frame = frame.filter(pl.col(dataset.partition.column).is_in(list(partitions)))
         return frame
 
     def _table(self, key: str, version: int | None = None):
@@ -257,7 +257,7 @@ class Lake:
         if staging is None:
             with self.staging(dataset.key) as staging:
                 return self.publish(dataset, rows, made, act, validate, staging)
-        column = dataset.partition.name if dataset.partition else None
+        column = dataset.partition.column if dataset.partition else None
         _expect_folder_names(dataset.key, list(made) if column else [])
         frame = arrow.conform(dataset, rows, within=(column, list(made)) if column else None)
         frame = frame.sort([column, *dataset.primary_key] if column else list(dataset.primary_key))
@@ -328,7 +328,7 @@ class Lake:
                 with self._turn(FILE_INDEX.key):
                     self._index(dataset, files, entry, act)
                 reached("files indexed")
-            column = dataset.partition.name if dataset.partition else None
+            column = dataset.partition.column if dataset.partition else None
             predicate = _is_in(column, partitions) if column else None
             version = self._write(dataset, frame, predicate, entry, [column] if column else [])
             (staging.rows / "journal.json").unlink(missing_ok=True)
