@@ -122,7 +122,7 @@ class _Run:
 
         inputs = self._inputs()
         resolved = {p: self._resolved(inputs, p) for p in self.partitions}
-        built = dbt.build(self.lake, self.dataset, self.partitions, self.context.log.info)
+        built = dbt.build(self.lake, self.dataset, self.partitions, self.context.log.info, versions=inputs.versions)
         failing = {name: n for name, n in built.tests.items() if n}
         tests = CheckResult(
             name=DBT_TESTS,
