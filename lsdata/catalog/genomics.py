@@ -644,7 +644,7 @@ VARIANT_FREQUENCIES = _lab(
         *_GENOTYPE_COUNTS,
         _fraction(
             "hwe",
-            "HWE: exact test p value over diploid genotypes (Wigginton 2005, doi:10.1086/429864).",
+            "HWE: exact test p value over diploid genotypes (Wigginton 2005, doi:10.1086/429864); null without any.",
             nullable=True,
         ),
     ),

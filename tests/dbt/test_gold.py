@@ -220,7 +220,8 @@ def test_hardy_weinberg_is_that_of_bcftools_and_of_plain_counting(gold: Any) -> 
         gts = [g.replace("|", "/") for g in genotypes[row["pos"]]]
         table = [gts.count("0/0"), gts.count("0/1") + gts.count("1/0"), gts.count("1/1")]
         if not sum(table):
-            assert row["hwe"] == told[row["pos"]] == 1.0
+            # bcftools writes 1; no genotype is no test.
+            assert row["hwe"] is None
             continue
         assert row["hwe"] == pytest.approx(exact(*table), abs=1e-9), table
         assert exact(*table) == pytest.approx(stepwise(*table))
