@@ -167,7 +167,7 @@ class _Run:
         from lsdata.derived.expectations import validate
         from lsdata.errors import InvalidInput, JobFailed
         from lsdata.lake.lake import Made
-        from lsdata.lake.quarantine import Reject
+        from lsdata.lake.quarantine import Reject, originals
         from lsdata.lake.work import Work
 
         dataset, resolved = self.dataset, self._resolved(inputs, partition)
@@ -183,8 +183,8 @@ class _Run:
             try:
                 outcome: Outcome = self.function(work=work, **inputs.load(dataset, [partition]))
             except InvalidInput as error:
-                originals = [work.landing / f.path for f in resolved.landed]
-                self._quarantine(partition, [Reject.of(error, partition or dataset.name, originals)])
+                kept = originals(error, work.landing, (f.path for f in resolved.landed))
+                self._quarantine(partition, [Reject.of(error, partition or dataset.name, kept)])
                 return None, {"refused": str(error)}
             except JobFailed as error:
                 if error.passing:

@@ -55,16 +55,6 @@ def sequencing_runs(work: Work) -> Outcome:
             run = runs.RunState(_printable(folder.name), "quarantined", str(error), error.code)
         rows.append({name: getattr(run, name) for name in SEQUENCING_RUNS.names})
         if run.state == "quarantined":
-            about = [
-                f.path
-                for f in listing.files
-                if f.path.lower() in _METADATA
-                or (
-                    "/" not in f.path
-                    and f.size <= _METADATA_BYTES
-                    and not f.path.lower().endswith((".gz", ".fastq", ".fq"))
-                )
-            ]
             rejects.append(
                 Reject(
                     name=run.run_id,
@@ -73,7 +63,7 @@ def sequencing_runs(work: Work) -> Outcome:
                     found=run.reason,
                     allowed="a run folder as the instrument writes it",
                     do="Correct the folder; it is looked at again.",
-                    files=tuple(folder / path for path in about),
+                    files=_metadata(folder, listing),
                 )
             )
         landed |= {
@@ -84,6 +74,16 @@ def sequencing_runs(work: Work) -> Outcome:
         work.log(f"{run.run_id}: {run.state}. {run.reason}")
     frame = pl.DataFrame(rows, schema=arrow.polars_schema(SEQUENCING_RUNS))
     return Outcome(rows=frame, landed=landed, rejects=tuple(rejects))
+
+
+def _metadata(folder: Path, listing: runs.FolderListing) -> tuple[Path, ...]:
+    """The files of a run folder that say what it is: sheet and settings, and small files at its top; no reads."""
+    return tuple(
+        folder / f.path
+        for f in listing.files
+        if f.path.lower() in _METADATA
+        or ("/" not in f.path and f.size <= _METADATA_BYTES and not f.path.lower().endswith((".gz", ".fastq", ".fq")))
+    )
 
 
 # -- FASTQ manifest ----------------------------------------------------------------------------------------------------
@@ -106,6 +106,8 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
             found=run.reason,
             allowed="a run that is ready",
             do="Wait until it is complete, or correct it.",
+            # Not the reads: nothing is wrong with them, and they are many gigabytes.
+            files=_metadata(folder, listing),
         )
     assigned = runs.fastqs(listing, run.sheet)
     delivered, problems = runs.delivered_md5s(listing, lambda path: (folder / path).read_bytes())

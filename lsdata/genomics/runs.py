@@ -98,6 +98,7 @@ def list_folder(path: Path) -> FolderListing:
                 found=f"a folder that cannot be listed ({error.strerror or type(error).__name__})",
                 allowed="folders and files that this process may read",
                 do="Give read permission, or repair the storage.",
+                files=(),
             ) from error
 
     def look(at: Path) -> os.stat_result | None:

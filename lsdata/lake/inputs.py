@@ -82,7 +82,8 @@ class Inputs:
         landed = tuple(sorted(found))
         if dataset.landing:
             hashes["landing"] = fingerprint(landed)
-            if not landed and not dataset.upstream:
+            # A folder that is a partition is looked at also when it holds nothing, so that somebody is told.
+            if not landed and not dataset.upstream and not (dataset.partition and dataset.partition.landing):
                 missing.append(", ".join(place.pattern for place in dataset.landing))
         return Resolved(
             inputs=tuple(inputs),

@@ -417,6 +417,18 @@ def test_a_corrected_sheet_brings_back_what_it_left_out(desk: Any) -> None:
     assert desk.codes() == []
 
 
+@pytest.mark.parametrize("gone", ["CopyComplete.txt", "SampleSheet.csv"])
+def test_a_run_that_is_no_longer_ready_is_refused_without_a_copy_of_its_reads(gone: str, desk: Any) -> None:
+    for path, content in delivery().items():
+        desk.land(f"{PLACE}/{path}", content)
+    assert isinstance(desk.run(SEQUENCING_RUNS, intake.sequencing_runs), Outcome)
+    (desk.landing / PLACE / gone).unlink()
+    refused = desk.run(FASTQ_MANIFEST, intake.fastq_manifest, RUN)
+    assert isinstance(refused, InvalidInput)
+    [kept] = desk.open()
+    assert {f["name"] for f in kept["files"]} == {"CopyComplete.txt", "SampleSheet.csv"} - {gone}
+
+
 def test_all_samples_bad_is_an_empty_manifest_and_no_crash(desk: Any) -> None:
     deliver(desk.landing / PLACE, Case({path: b"junk" for path in delivery() if path.endswith(".gz")}, []))
     made = process(desk)
