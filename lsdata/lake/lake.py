@@ -262,6 +262,7 @@ class Lake:
         frame = arrow.conform(dataset, rows, within=(column, list(made)) if column else None)
         frame = frame.sort([column, *dataset.primary_key] if column else list(dataset.primary_key))
         self._expect_writable(dataset.key)
+        self._expect_no_gap(dataset, made)
         reached("stage")
         results, refused = _checked(dataset, frame, list(made), column, validate)
         if refused:
@@ -488,6 +489,24 @@ class Lake:
             )
         if self.exists(key):
             self._table(key)
+
+    def _expect_no_gap(self, dataset: Dataset, made: Mapping[str, Made]) -> None:
+        """
+        Raises:
+            SchemaMismatch: a column that is new and not nullable would be null in partitions not being made.
+        """
+        required = {c.name for c in dataset.columns if not c.nullable}
+        if dataset.partition is None or not self.exists(dataset.key):
+            return
+        gained = required - {f.name for f in self._table(dataset.key).schema().fields}
+        others = {p for p, told in self._state.partitions(dataset.key).items() if told.rows} - set(made)
+        if gained and others:
+            raise SchemaMismatch(
+                dataset.key,
+                found=f"{', '.join(sorted(gained))} is new and not nullable; {len(others)} other partitions have none",
+                allowed="a new column that is nullable, or one that all partitions get in one run",
+                do="Declare it nullable, publish all partitions together, or give the table up with `lsdata drop`.",
+            )
 
     def _unrecorded(self, key: str) -> list[tuple[int, Path]]:
         """Commits newer than the ledger's newest entry about a table."""
