@@ -123,7 +123,7 @@ class _Run:
 
         inputs = self._inputs()
         resolved = {p: self._resolved(inputs, p) for p in self.partitions}
-        built = dbt.build(self.lake, self.dataset, self.partitions, self.context.log.info)
+        built = dbt.build(self.lake, self.dataset, self.partitions, self.context.log.info, versions=inputs.versions)
         failing = {name: n for name, n in built.tests.items() if n}
         tests = CheckResult(
             name=DBT_TESTS,
@@ -148,7 +148,7 @@ class _Run:
         """What the dataset's report shows of one partition."""
         if self.report is None:
             return {}
-        column = self.dataset.partition.name if self.dataset.partition else None
+        column = self.dataset.partition.column if self.dataset.partition else None
         return dict(self.report(self.lake, rows.filter(**{column: partition}) if column else rows, partition))
 
     # -- works ---------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class _Run:
         from lsdata.errors import InvalidInput, JobFailed
         from lsdata.lake.lake import Made
         from lsdata.lake.landing import LandingZone
-        from lsdata.lake.quarantine import Reject
+        from lsdata.lake.quarantine import Reject, originals
         from lsdata.lake.work import Work
 
         dataset, resolved = self.dataset, self._resolved(inputs, partition)
@@ -187,8 +187,8 @@ class _Run:
             try:
                 outcome: Outcome = self.function(work=work, **inputs.load(dataset, [partition]))
             except InvalidInput as error:
-                originals = [work.landing.local(f.path) for f in resolved.landed]
-                self._quarantine(partition, [Reject.of(error, partition or dataset.name, originals)])
+                kept = originals(error, work.landing.local, (f.path for f in resolved.landed))
+                self._quarantine(partition, [Reject.of(error, partition or dataset.name, kept)])
                 return None, {"refused": str(error)}
             except JobFailed as error:
                 if error.passing:

@@ -4,6 +4,9 @@ A message has four parts: where, what was found, what is allowed, what to do. It
 column: counts, column names and partition keys only.
 """
 
+from collections.abc import Iterable
+from pathlib import Path
+
 
 class LsdataError(Exception):
     """Base of all errors of this library.
@@ -47,11 +50,18 @@ class MissingData(LsdataError):
 
 
 class InvalidInput(LsdataError):
-    """Delivered data that cannot be used. `code` is the short reason a row or file is quarantined under."""
+    """Delivered data that cannot be used. `code` is the short reason a row or file is quarantined under.
 
-    def __init__(self, where: str, *, code: str, found: str, allowed: str, do: str):
+    `files` are the originals at fault, which quarantine keeps; None where that is not said (see
+    `lsdata.lake.quarantine.originals`).
+    """
+
+    def __init__(
+        self, where: str, *, code: str, found: str, allowed: str, do: str, files: Iterable[Path] | None = None
+    ):
         super().__init__(where, found=found, allowed=allowed, do=do)
         self.code = code
+        self.files = None if files is None else tuple(files)
 
 
 class ChecksFailed(LsdataError):

@@ -7,7 +7,7 @@ before its checks have run and costs seconds a partition, see docs/decisions.
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,15 +40,23 @@ def build(
     partitions: Sequence[str],
     log: Callable[[str], None],
     engine: str | None = None,
+    versions: Mapping[str, int] | None = None,
 ) -> Built:
     """Build and test one model for some partitions.
+
+    Args:
+        versions: Delta version of each upstream to read, one that is not named having no rows: those that are recorded
+            as inputs, whatever has been published since. The newest of all of them by default.
 
     Raises:
         JobFailed: dbt could not build it.
     """
     engine = engine or lake.settings.engine
+    versions = lake.state().versions if versions is None else versions
     scans = {
-        f"{derived.source_name(source)}.{source.name}": _scan(lake, source, dataset, partitions, engine)
+        f"{derived.source_name(source)}.{source.name}": _scan(
+            lake, source, versions.get(source.key), dataset, partitions, engine
+        )
         for source in (DATASETS[u.key] for u in dataset.upstream)
     }
     place = lake.settings.scratch
@@ -62,18 +70,22 @@ def build(
         return Built(rows=_rows(lake, dataset, folder, engine), tests=tests)
 
 
-def _scan(lake: "Lake", source: Dataset, dataset: Dataset, partitions: Sequence[str], engine: str) -> str:
+def _scan(
+    lake: "Lake", source: Dataset, version: int | None, dataset: Dataset, partitions: Sequence[str], engine: str
+) -> str:
     """The rows of a source that the partitions need. A table that readers would misread is refused here."""
     columns = ", ".join(source.names)
-    if not lake.exists(source.key):
+    if version is None:
         nothing = ", ".join(f"cast(null as {derived.sql_type(c.type)}) as {c.name}" for c in source.columns)
         return f"select {nothing} where 1 = 0"
-    lake.read(source.key)
+    lake.read(source.key, version=version)
     uri = lake.uri(source.key)
-    table = f"delta_scan('{uri}')" if engine == "duckdb" else f"delta.`{uri}`"
+    table = (
+        f"delta_scan('{uri}', version => {version})" if engine == "duckdb" else f"delta.`{uri}` version as of {version}"
+    )
     if source.partition and source.partition == dataset.partition:
         wanted = ", ".join("'" + p.replace("'", "''") + "'" for p in partitions)
-        return f"select {columns} from {table} where {source.partition.name} in ({wanted})"
+        return f"select {columns} from {table} where {source.partition.column} in ({wanted})"
     return f"select {columns} from {table}"
 
 

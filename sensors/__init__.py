@@ -58,7 +58,7 @@ def evaluate(
         registered = set(order(name))
         added = [p for p in existing if p not in registered]
     known = {name: [*order(name), *added]} if name else {}
-    requests = plan.plan(opened, lambda n: known.get(n) or order(n), runs.failed(context.instance), domains=[domain])
+    requests = plan.plan(opened, lambda n: known.get(n) or order(n), runs.ended(context.instance), domains=[domain])
     mine = [runs.run_request(r) for r in requests if r.definition == name]
     if not mine and not added:
         return dg.SkipReason("Everything that has landed is published.")

@@ -53,17 +53,18 @@ def _computed(definition: str | None) -> list[Dataset]:
 def plan(
     lake: Lake,
     order: Callable[[str], Sequence[str]],
-    failed: Callable[[str], bool],
+    ended: Callable[[str], bool],
     domains: Iterable[str] | None = None,
 ) -> list[Request]:
     """All runs that would bring the lake up to date with the landing zone, as far as can be seen now.
 
     Args:
         order: registered keys of a partitions definition; only these can be requested.
-        failed: whether a run of this key has failed, so that nobody waits for it.
+        ended: whether a run of this key has ended, so nobody waits for it: it has failed, or its input was refused,
+            for had it made what was asked for, that would not be asked for any more.
     """
     inputs = Inputs(lake)
-    failed = cache(failed)
+    ended = cache(ended)
     wanted = set(domains) if domains else None
     names: list[str | None] = [None, *definitions(domains)]
     registered = {name: list(order(name)) if name else [""] for name in names}
@@ -71,7 +72,7 @@ def plan(
     datasets = {name: [d for d in _computed(name) if wanted is None or d.domain in wanted] for name in names}
 
     def requests(before: list[Request]) -> list[Request]:
-        waiting = _Waiting(inputs, before, failed)
+        waiting = _Waiting(inputs, before, ended)
         return [
             request
             for name in names
@@ -85,13 +86,13 @@ def plan(
 
 
 class _Waiting:
-    """Which partitions are about to be made anew by runs that have not failed, so that others had better wait."""
+    """Which partitions are about to be made anew by runs that have not ended, so that others had better wait."""
 
-    def __init__(self, inputs: Inputs, before: Sequence[Request], failed: Callable[[str], bool]):
+    def __init__(self, inputs: Inputs, before: Sequence[Request], ended: Callable[[str], bool]):
         self._inputs = inputs
         self._soon: dict[str, set[str]] = {}
         for request in before:
-            if not failed(request.run_key):
+            if not ended(request.run_key):
                 for asset in request.assets:
                     self._soon.setdefault(asset, set()).update(request.partitions)
 

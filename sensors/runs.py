@@ -1,5 +1,6 @@
 """Run requests as Dagster wants them, and what the instance knows of earlier ones."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import dagster as dg
@@ -37,17 +38,15 @@ def order(instance: dg.DagsterInstance) -> Callable[[str], Sequence[str]]:
     return lambda name: list(instance.get_dynamic_partitions(name))
 
 
-def statuses(instance: dg.DagsterInstance, run_key: str) -> list[dg.DagsterRunStatus]:
-    """How the runs of this key have ended so far, newest first."""
-    found = instance.get_runs(filters=dg.RunsFilter(tags={RUN_KEY: run_key}), limit=5)
-    return [run.status for run in found]
+def ended(instance: dg.DagsterInstance) -> Callable[[str], bool]:
+    """Whether the newest run of a key has ended, successfully or not, before this was called.
 
+    One that ends later may have published what a listing made in between does not show.
+    """
+    began = time.time()
 
-def failed(instance: dg.DagsterInstance) -> Callable[[str], bool]:
-    """Whether the newest run of a key has failed or was cancelled."""
+    def newest_ended(run_key: str) -> bool:
+        found = instance.get_run_records(filters=dg.RunsFilter(tags={RUN_KEY: run_key}), limit=1)
+        return bool(found) and found[0].dagster_run.is_finished and (found[0].end_time or began) < began
 
-    def newest_failed(run_key: str) -> bool:
-        found = statuses(instance, run_key)
-        return bool(found) and found[0] in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-
-    return newest_failed
+    return newest_ended

@@ -55,7 +55,7 @@ def make_frame(dataset: Dataset, n: int, partition: str | None = None, seed: int
     draw, numbers, found = random.Random(f"{dataset.key} {seed}"), count(1), arrow.empty(dataset)
     rules = [pl.sql_expr(e.rule).fill_null(value=True) for e in dataset.expectations if e.name != unlike]
     rules += [~pl.sql_expr(e.rule).fill_null(value=True) for e in dataset.expectations if e.name == unlike]
-    cut = dataset.partition.name if dataset.partition and partition is not None else None
+    cut = dataset.partition.column if dataset.partition and partition is not None else None
     few = all(name == cut or dataset.column(name).codelist for name in dataset.primary_key)
     for _ in range(100 + n):
         # Drawn in pieces of one size, so that the first rows are the same however many are wanted.
@@ -143,7 +143,7 @@ def put(
 ) -> Published:  # fmt: skip
     """Publish rows, and files by partition and name; the partitions are those of the rows unless `made` says."""
     if made is None:
-        column = dataset.partition.name if dataset.partition else None
+        column = dataset.partition.column if dataset.partition else None
         made = {p: Made(files=tuple((files or {}).get(p, ()))) for p in (rows[column].unique() if column else [""])}
     if files is None:
         return lake.publish(dataset, rows, made, act, validate)
@@ -212,7 +212,7 @@ class Graph:
             case _:
                 made = make_frame(dataset, 2, partition, seed)
                 # What is aligned names the one reference there is.
-                cut = dataset.partition.name if dataset.partition else ""
+                cut = dataset.partition.column if dataset.partition else ""
                 named = "reference" in dataset.names and cut != "reference"
                 return made.with_columns(reference=pl.lit("ref")) if named else made
 

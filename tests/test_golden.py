@@ -42,7 +42,7 @@ def test_golden_case(
             publish(lake, upstream, sample_frame(upstream, given.height).with_columns(given.get_columns()))
     expected = _csv(dataset, case / "out.csv")
     monkeypatch.setattr(LakeResource, "open", lambda _: lake)
-    column = dataset.partition.name if dataset.partition else None
+    column = dataset.partition.column if dataset.partition else None
     with dg.DagsterInstance.ephemeral() as instance:
         for partition in expected[column].unique(maintain_order=True) if column else [None]:
             if column:

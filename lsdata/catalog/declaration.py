@@ -130,9 +130,11 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Partition:
-    """How a dataset is cut: the column, which also names the Dagster partitions definition, and where keys come from.
+    """How a dataset is cut: into which partitions definition, by which column, and where the keys come from.
 
     Args:
+        name: of the (Dagster) partitions definition; one in all domains.
+        column: the column that holds the key, where it is not called like the definition.
         listed_in: the dataset whose rows name the partitions, by `listed_as`, among rows where `where` holds.
         landing: or the landing folder whose sub-folders are the partitions.
     """
@@ -143,6 +145,10 @@ class Partition:
     listed_as: str | None = None
     where: tuple[tuple[str, str], ...] = ()
     landing: str | None = None
+    column: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "column", self.column or self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,10 +268,10 @@ class Dataset:
             if column.name in self.primary_key and column.nullable:
                 yield f"{column.name} is in the primary key and nullable"
             yield from _column_faults(column)
-        if self.partition and self.partition.name not in self._by_name:
-            yield f"partition column {self.partition.name} is not a column"
-        elif self.partition and self._by_name[self.partition.name].nullable:
-            yield f"partition column {self.partition.name} is nullable"
+        if self.partition and self.partition.column not in self._by_name:
+            yield f"partition column {self.partition.column} is not a column"
+        elif self.partition and self._by_name[self.partition.column].nullable:
+            yield f"partition column {self.partition.column} is nullable"
         identifying = [c.name for c in self.columns if c.phi is not Phi.NONE]
         if identifying and self.sensitivity is not Sensitivity.PHI:
             yield f"PHI columns {', '.join(identifying)} in a dataset declared {self.sensitivity}"

@@ -181,7 +181,11 @@ REFERENCES = _lab(
     engine=Engine.TOOL,
     kinds=("bwa", "samtools", "gatk"),
     partition=BY_REFERENCE,
-    landing=(Landing(pattern="reference/{partition}/{partition}.fa*", doc="<name>.fa(.gz), bgzipped or plain."),),
+    # FASTAs of any name: one that is not called like its folder is refused, and must be seen for that.
+    landing=(
+        Landing(pattern="reference/{partition}/*.fa*", doc="<name>.fa(.gz), bgzipped, gzipped or plain."),
+        Landing(pattern="reference/{partition}/*.fna*", doc="As NCBI calls a FASTA; refused until it is renamed."),
+    ),
     columns=(
         REFERENCE,
         _text("contig", "Contig name."),
@@ -644,7 +648,7 @@ VARIANT_FREQUENCIES = _lab(
         *_GENOTYPE_COUNTS,
         _fraction(
             "hwe",
-            "HWE: exact test p value over diploid genotypes (Wigginton 2005, doi:10.1086/429864).",
+            "HWE: exact test p value over diploid genotypes (Wigginton 2005, doi:10.1086/429864); null without any.",
             nullable=True,
         ),
     ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lsdata.catalog import DATASETS, Column, Dataset, Phi
+from lsdata.catalog import DATASETS, Column, Dataset, Partition, Phi
 from lsdata.derived.expectations import checks
 
 
@@ -22,7 +22,7 @@ def section(dataset: Dataset) -> Iterator[str]:
     yield dataset.doc
     yield ""
     yield f"- **Grain:** {dataset.grain}; key `{', '.join(dataset.primary_key)}`"
-    yield f"- **Partition:** {f'`{dataset.partition.name}`' if dataset.partition else 'none'}"
+    yield f"- **Partition:** {_partition(dataset.partition)}"
     upstream = [f"`{u.key}`" for u in dataset.upstream] + [f"landing `{place.pattern}`" for place in dataset.landing]
     yield f"- **From:** {', '.join(upstream) or 'the platform itself'}"
     yield f"- **Sensitivity:** {dataset.sensitivity}; **GxP:** {dataset.gxp}; **residency:** {dataset.residency}"
@@ -39,6 +39,12 @@ def section(dataset: Dataset) -> Iterator[str]:
     yield "| --- | --- | --- |"
     for check in checks(dataset):
         yield f"| {check.name} | {'yes' if check.blocking else 'no'} | {_cell(check.doc)} |"
+
+
+def _partition(p: Partition | None) -> str:
+    if p is None:
+        return "none"
+    return f"`{p.column}`" + (f" (partitions definition `{p.name}`)" if p.name != p.column else "")
 
 
 def _row(c: Column) -> str:

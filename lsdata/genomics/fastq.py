@@ -26,6 +26,9 @@ _READ_BYTES = 256 << 10
 # Below this, padding costs less than one more numpy call.
 _PADDED_BYTES = 64 << 10
 _GZIP_MAGIC = b"\x1f\x8b"
+_BGZF_FLAGS, _BGZF_FIELD = b"\x1f\x8b\x08\x04", b"BC\x02\x00"
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+"""The empty block at the end of BGZF. Source: SAM specification, sections 4.1 and 4.1.2."""
 _LF, _CR, _BLANK, _PLUS, _SLASH, _ONE, _TWO, _AT = b"\n\r +/12@"
 # Phred+33 characters of quality 20 and 30.
 _Q20, _Q30 = 20 + 33, 30 + 33
@@ -48,7 +51,7 @@ _IsalError = cast(type[Exception], igzip_lib.IsalError)  # the stub calls the cl
 
 
 @dataclass(frozen=True)
-class FastqStats(Mapping[str, int | str]):
+class FastqStats(Mapping[str, int | str | bool | None]):
     """What one FASTQ file holds; also a mapping, so that `stats["md5"]` and `dict(stats)` work.
 
     Args:
@@ -59,6 +62,7 @@ class FastqStats(Mapping[str, int | str]):
         min_len, max_len: bases of the shortest and of the longest read; 0 if there are no reads.
         names_digest: SHA-256 of the read names in order. A name ends at the first blank and carries no /1 or /2, so
             the two files of a pair have the same digest exactly if their reads belong together one by one.
+        end_marker: whether BGZF ends with its end-of-file marker; None for what is not BGZF.
     """
 
     bytes: int
@@ -72,8 +76,9 @@ class FastqStats(Mapping[str, int | str]):
     min_len: int
     max_len: int
     names_digest: str
+    end_marker: bool | None
 
-    def __getitem__(self, key: str) -> int | str:
+    def __getitem__(self, key: str) -> int | str | bool | None:
         return self.__dict__[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -83,7 +88,7 @@ class FastqStats(Mapping[str, int | str]):
         return len(fields(self))
 
 
-def fastq_stats(path: str | Path, *, buffer_bytes: int = BUFFER_BYTES) -> FastqStats:
+def fastq_stats(path: str | Path, *, buffer_bytes: int = BUFFER_BYTES, expect_end_marker: bool = True) -> FastqStats:
     """Size, hashes and base counts of one FASTQ, plain or gzipped (also bgzip and concatenated members), in one pass.
 
     Magic bytes decide, not the file's name. Line ends may be LF or CRLF, and the last one may be missing. A file
@@ -92,6 +97,9 @@ def fastq_stats(path: str | Path, *, buffer_bytes: int = BUFFER_BYTES) -> FastqS
     Args:
         path: the file.
         buffer_bytes: text scanned at a time; grows as far as the longest record needs.
+        expect_end_marker: refuse BGZF without its end-of-file marker, as it may have been cut between two blocks. bgzip
+            and BCL Convert write the marker, bcl2fastq2 does not: where something else shows that nothing is missing,
+            it need not be expected.
 
     Raises:
         InvalidInput: `truncated_gzip`, `corrupt_gzip`, `malformed_fastq` (also sequences over several lines) or
@@ -105,7 +113,7 @@ def fastq_stats(path: str | Path, *, buffer_bytes: int = BUFFER_BYTES) -> FastqS
         delivery = _Delivery(file)
         head = delivery.read()
         if head.startswith(_GZIP_MAGIC):
-            pieces = _inflated(head, delivery.read, max(1, buffer_bytes // 2))
+            pieces = _inflated(head, delivery, max(1, buffer_bytes // 2))
         elif head[:1] in (b"", b"@"):
             pieces = _plain(head, delivery.read)
         else:
@@ -130,6 +138,8 @@ def fastq_stats(path: str | Path, *, buffer_bytes: int = BUFFER_BYTES) -> FastqS
                 do="Transfer the file again and compare its md5 with the sender's.",
             ) from error
     scan.finish()
+    if expect_end_marker and delivery.end_marker is False:
+        raise no_end_marker(name)
     return FastqStats(
         bytes=delivery.size,
         md5=delivery.md5.hexdigest(),
@@ -142,6 +152,18 @@ def fastq_stats(path: str | Path, *, buffer_bytes: int = BUFFER_BYTES) -> FastqS
         min_len=scan.min_len or 0,
         max_len=scan.max_len,
         names_digest=scan.names.hexdigest(),
+        end_marker=delivery.end_marker,
+    )
+
+
+def no_end_marker(where: str) -> InvalidInput:
+    """What is wrong with BGZF that has no end-of-file marker."""
+    return InvalidInput(
+        where,
+        code="truncated_gzip",
+        found="BGZF without its end-of-file marker: it may have been cut between two blocks",
+        allowed="BGZF that ends with its empty block, or that an MD5 or the mate's reads show to be whole",
+        do="Transfer the file again; if it came so from the demultiplexer, deliver its md5 beside it.",
     )
 
 
@@ -150,6 +172,7 @@ class _Delivery:
 
     def __init__(self, file: BinaryIO):
         self.file, self.size = file, 0
+        self.end_marker: bool | None = None
         self.md5, self.sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
 
     def read(self) -> bytes:
@@ -170,8 +193,10 @@ def _member() -> _Member:
     return cast(_Member, igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP))
 
 
-def _inflated(data: bytes, read: Callable[[], bytes], piece_bytes: int) -> Iterator[bytes]:
-    """The text of all gzip members, in pieces; `data` is the start of the file and `read` gives the rest.
+def _inflated(data: bytes, delivery: _Delivery, piece_bytes: int) -> Iterator[bytes]:
+    """The text of all gzip members, in pieces; `data` is the start of the file and `delivery` gives the rest.
+
+    Of each member it is told whether it is the marker that may be the last of BGZF.
 
     Raises:
         EOFError: the data end inside a member.
@@ -179,12 +204,15 @@ def _inflated(data: bytes, read: Callable[[], bytes], piece_bytes: int) -> Itera
     """
     start = b""  # of the member at hand; empty between members
     member = _member()
-    while data or not member.needs_input or (data := read()):
+    while data or not member.needs_input or (data := delivery.read()):
         if not start:
             data = data.lstrip(b"\0")
-            start = data[:2]
             if not data:
                 continue
+            if len(data) < len(_BGZF_END):
+                data += delivery.read()
+            start = data[:2]
+            delivery.end_marker = _end_marker(data)
         piece = member.decompress(data, piece_bytes)
         data = b""
         if piece:
@@ -195,6 +223,14 @@ def _inflated(data: bytes, read: Callable[[], bytes], piece_bytes: int) -> Itera
     if start:
         # Garbage shorter than a gzip header looks like the start of a cut member to the decompressor.
         raise EOFError if _GZIP_MAGIC.startswith(start) else BadGzipFile("bytes after the last member are not gzip")
+
+
+def _end_marker(member: bytes) -> bool | None:
+    """Whether a member that starts so is BGZF's end-of-file marker; None where it is no BGZF."""
+    extra = member[12 : 12 + int.from_bytes(member[10:12], "little")]
+    if not member.startswith(_BGZF_FLAGS) or _BGZF_FIELD not in extra:
+        return None
+    return member.startswith(_BGZF_END)
 
 
 class _Scan:

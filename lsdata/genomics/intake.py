@@ -15,8 +15,8 @@ from lsdata.catalog.genomics import COHORTS, FASTQ_MANIFEST, SEQUENCING_RUNS, SU
 from lsdata.derived import arrow
 from lsdata.errors import InvalidInput
 from lsdata.genomics import runs
-from lsdata.genomics.manifest import FastqStats, fastq_stats
-from lsdata.genomics.sample_sheet import PLAIN_NAME, PLAIN_NAME_RULE, SampleSheet
+from lsdata.genomics.fastq import FastqStats, fastq_stats, no_end_marker
+from lsdata.genomics.sample_sheet import PLAIN_NAME, PLAIN_NAME_RULE
 from lsdata.lake.places import LocalPlace
 from lsdata.lake.quarantine import Reject
 from lsdata.lake.work import Outcome, Work
@@ -56,16 +56,6 @@ def sequencing_runs(work: Work) -> Outcome:
             run = runs.RunState(_printable(name), "quarantined", str(error), error.code)
         rows.append({column: getattr(run, column) for column in SEQUENCING_RUNS.names})
         if run.state == "quarantined":
-            about = [
-                f.path
-                for f in listing.files
-                if f.path.lower() in _METADATA
-                or (
-                    "/" not in f.path
-                    and f.size <= _METADATA_BYTES
-                    and not f.path.lower().endswith((".gz", ".fastq", ".fq"))
-                )
-            ]
             rejects.append(
                 Reject(
                     name=run.run_id,
@@ -74,7 +64,7 @@ def sequencing_runs(work: Work) -> Outcome:
                     found=run.reason,
                     allowed="a run folder as the instrument writes it",
                     do="Correct the folder; it is looked at again.",
-                    files=tuple(local(path) for path in about),
+                    files=_metadata(local, listing),
                 )
             )
         landed |= {
@@ -105,6 +95,16 @@ def _listing(work: Work, run_id: str) -> runs.FolderListing:
     return runs.FolderListing(run_id, tuple(sorted(files, key=lambda file: file.path)))
 
 
+def _metadata(local: Local, listing: runs.FolderListing) -> tuple[Path, ...]:
+    """The files of a run folder that say what it is: sheet and settings, and small files at its top; no reads."""
+    return tuple(
+        local(f.path)
+        for f in listing.files
+        if f.path.lower() in _METADATA
+        or ("/" not in f.path and f.size <= _METADATA_BYTES and not f.path.lower().endswith((".gz", ".fastq", ".fq")))
+    )
+
+
 # -- FASTQ manifest ----------------------------------------------------------------------------------------------------
 
 
@@ -124,6 +124,8 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
             found=run.reason,
             allowed="a run that is ready",
             do="Wait until it is complete, or correct it.",
+            # Not the reads: nothing is wrong with them, and they are many gigabytes.
+            files=_metadata(local, listing),
         )
     assigned = runs.fastqs(listing, run.sheet)
     delivered, problems = runs.delivered_md5s(listing, lambda path: local(path).read_bytes())
@@ -139,6 +141,10 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
         stats = {path: _read(local, path, delivered, faults[lane.sample_id]) for path in (lane.r1, lane.r2) if path}
         work.log(f"{done} of {len(assigned.pairs)} lanes: {lane.sample_id} lane {lane.lane}")
         agree = _mates_agree(stats, lane, faults[lane.sample_id])
+        # Equal mates or an MD5 show a file to be whole: bcl2fastq2 writes BGZF without a marker.
+        doubtful = [path for path, told in stats.items() if told and told.end_marker is False and path not in delivered]
+        if lane.r2 is None or agree is False:
+            faults[lane.sample_id] += [(path, no_end_marker("")) for path in doubtful]
         rows += [
             {
                 "run_id": run_id,
@@ -158,9 +164,9 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
         ]
     _expect_mates(assigned.pairs, faults, every=run.instrument is not None)
     digests = {row["sha256"] for row in rows}
-    for path, code, reason in assigned.unassigned:
-        fault = _fault(code, reason, "FASTQs named for a sample of the sheet", "Correct the sheet or the file's name.")
-        owner = _owner(listing, run.sheet, path)
+    expected = f"FASTQs named for a sample of the sheet: {_listed(run.sheet.samples, 20, ', ')}"
+    for path, code, reason, owner in assigned.unassigned:
+        fault = _fault(code, reason, expected, "Correct the sheet or the file's name.")
         # Another copy of what has been read takes nothing away from the sample; other reads of it do.
         if owner and not (code == "duplicate_file" and _sha256(local(path)) in digests):
             faults[owner].append((path, fault))
@@ -195,7 +201,7 @@ def _at(where: str, fault: InvalidInput, do: str = "") -> InvalidInput:
 def _read(local: Local, path: str, delivered: Mapping[str, str], faults: list[Fault]) -> FastqStats | None:
     """The statistics of a file, or None with the fault noted."""
     try:
-        stats = fastq_stats(local(path))
+        stats = fastq_stats(local(path), expect_end_marker=False)
     except InvalidInput as error:
         faults.append((path, error))
         return None
@@ -238,12 +244,6 @@ def _expect_mates(pairs: Sequence[runs.Lane], faults: Mapping[str, list[Fault]],
             faults[lane.sample_id].append((lane.r1, fault))
 
 
-def _owner(listing: runs.FolderListing, sheet: SampleSheet, path: str) -> str | None:
-    """The sample that a file alone would be given to."""
-    alone = runs.fastqs(runs.FolderListing(listing.name, (runs.FileStat(path, 0, 0.0),)), sheet)
-    return next((sample for sample in sheet.samples if sample not in alone.missing), None)
-
-
 def _md5_rejects(run_id: str, local: Local, problems: Sequence[runs.Md5Problem]) -> Iterator[Reject]:
     """One for each checksum file."""
     for path in dict.fromkeys(problem.path for problem in problems):
@@ -267,8 +267,8 @@ def _refused(run_id: str, local: Local, sample: str, faults: Sequence[tuple[str,
         yield Reject.of(told, f"{sample} {path} {fault.code}", kept)
 
 
-def _listed(lines: Sequence[str]) -> str:
-    return "; ".join(lines[:100]) + (f"; {len(lines)} in all" if len(lines) > 100 else "")
+def _listed(lines: Sequence[str], most: int = 100, between: str = "; ") -> str:
+    return between.join(lines[:most]) + (f"{between}{len(lines)} in all" if len(lines) > most else "")
 
 
 # -- cohorts and subjects ----------------------------------------------------------------------------------------------

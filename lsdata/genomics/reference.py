@@ -20,6 +20,7 @@ from lsdata.genomics.sample_sheet import PLAIN_NAME, PLAIN_NAME_RULE
 from lsdata.lake.quarantine import Reject
 from lsdata.lake.work import Outcome, Work
 
+_FASTA = re.compile(r"\.(?:fa|fasta|fna)(?:\.gz)?$", re.IGNORECASE)
 _CONTIG = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
 """Source: Sequence Alignment/Map Format Specification, section 1.2.1."""
 
@@ -107,12 +108,14 @@ def _delivered(work: Work, name: str) -> Path:
         for path in paths:
             if path.name == wanted:
                 return path
+    others = [path for path in paths if _FASTA.search(path.name)]
+    names = ", ".join(path.name for path in others[:10]) + (f" and {len(others) - 10} more" if others[10:] else "")
     raise InvalidInput(
         f"reference/{name}",
         code="reference_missing",
-        found=f"no {name}.fa or {name}.fa.gz",
-        allowed="a folder with a FASTA of its own name",
-        do="Name the FASTA like its folder.",
+        found=f"no {name}.fa or {name}.fa.gz" + (f", but {names}" if others else " and no other FASTA"),
+        allowed="a folder with a FASTA of its own name: .fa, .fa.gz, .fasta or .fasta.gz",
+        do="Name the FASTA like its folder." if others else "Deliver the FASTA, or remove the folder.",
     )
 
 

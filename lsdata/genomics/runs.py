@@ -98,6 +98,7 @@ def list_folder(path: Path) -> FolderListing:
                 found=f"a folder that cannot be listed ({error.strerror or type(error).__name__})",
                 allowed="folders and files that this process may read",
                 do="Give read permission, or repair the storage.",
+                files=(),
             ) from error
 
     def look(at: Path) -> os.stat_result | None:
@@ -363,11 +364,15 @@ class Lane(NamedTuple):
 
 
 class Unassigned(NamedTuple):
-    """A FASTQ that belongs to no pair: sample_not_in_sheet, read_2_without_read_1, duplicate_file, unreadable_name."""
+    """A FASTQ that belongs to no pair: sample_not_in_sheet, read_2_without_read_1, duplicate_file, unreadable_name.
+
+    `sample_id` is the sample of the sheet it is named for; None where that is none, or more than one.
+    """
 
     path: str
     code: str
     reason: str
+    sample_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -439,14 +444,15 @@ def fastqs(listing: FolderListing, sheet: SampleSheet) -> FastqAssignment:
     for (sample_id, lane, chunk), reads in sorted(found.items(), key=lambda item: (order[item[0][0]], *item[0][1:])):
         if not reads["1"]:
             reason = f"{sample_id} has no read 1 for lane {lane}, chunk {chunk}"
-            unassigned += [Unassigned(path, "read_2_without_read_1", reason) for path in reads["2"]]
+            unassigned += [Unassigned(path, "read_2_without_read_1", reason, sample_id) for path in reads["2"]]
             continue
         together = {dirname(path) for path in reads["1"]} & {dirname(path) for path in reads["2"]}
         r1, r2 = (_first(reads[read], together) for read in ("1", "2"))
         pairs.append(Lane(sample_id, lane, chunk, cast(str, r1), r2))
-        for used, paths in ((r1, reads["1"]), (r2, reads["2"])):
-            reason = f"the same sample, lane, chunk and read as {used}"
-            unassigned += [Unassigned(path, "duplicate_file", reason) for path in paths if path != used]
+        for read, used in (("1", r1), ("2", r2)):
+            reason = f"read {read} of {sample_id}, lane {lane}, chunk {chunk}, once more: {used} is used"
+            spare = [path for path in reads[read] if path != used]
+            unassigned += [Unassigned(path, "duplicate_file", reason, sample_id) for path in spare]
     missing = tuple(sample_id for sample_id in sheet.samples if sample_id not in {key[0] for key in found})
     return FastqAssignment(tuple(pairs), tuple(sorted(unassigned)), missing, tuple(set_aside))
 

@@ -83,7 +83,8 @@ class Inputs:
         landed = tuple(sorted(found))
         if dataset.landing:
             hashes["landing"] = fingerprint(landed)
-            if not landed and not dataset.upstream:
+            # A folder that is a partition is looked at also when it holds nothing, so that somebody is told.
+            if not landed and not dataset.upstream and not (dataset.partition and dataset.partition.landing):
                 missing.append(", ".join(place.pattern for place in dataset.landing))
         return Resolved(
             inputs=tuple(inputs),
@@ -109,7 +110,7 @@ class Inputs:
         if upstream.through:
             members[upstream.key] = self._members(dataset, upstream, partition)
             used = {m: published[m].sha256 for m in members[upstream.key] if m in published}
-        elif source.partition and source.partition.name == upstream.by:
+        elif source.partition and source.partition.column == upstream.by:
             used = {partition: published[partition].sha256} if partition in published else {}
         else:
             sha256, parts = self._rows(source, upstream.by).get(partition, ("", ()))
@@ -122,7 +123,7 @@ class Inputs:
         return Input(key=upstream.key, version=version, partitions=used), combined_sha256(used)
 
     def _members(self, dataset: Dataset, upstream: Upstream, partition: str) -> tuple[str, ...]:
-        column = dataset.partition.name if dataset.partition else ""
+        column = dataset.partition.column if dataset.partition else ""
         through, by = upstream.through or "", upstream.by or ""
         if (through, column, by) not in self._memberships:
             pairs = self.lake.read(through, version=self.versions.get(through)).select(column, by).drop_nulls()
@@ -143,7 +144,7 @@ class Inputs:
         """By value of a column: the hash of the rows that have it, and the partitions they lie in."""
         if (source.key, by) not in self._groups:
             frame = self.lake.read(source.key, version=self.versions.get(source.key)).collect()
-            column = source.partition.name if source.partition else None
+            column = source.partition.column if source.partition else None
             self._groups[source.key, by] = {
                 value: (
                     rows_sha256(part, source.primary_key),
@@ -174,6 +175,6 @@ class Inputs:
         if upstream.through:
             members = {m for p in wanted for m in self._members(dataset, upstream, p)}
             return self.lake.read(upstream.key, sorted(members), version)
-        if source.partition and source.partition.name == upstream.by:
+        if source.partition and source.partition.column == upstream.by:
             return self.lake.read(upstream.key, wanted, version)
         return self.lake.read(upstream.key, version=version).filter(pl.col(upstream.by).is_in(wanted))

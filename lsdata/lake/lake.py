@@ -179,7 +179,7 @@ class Lake:
             )
         frame = frame.select(dataset.names)
         if partitions is not None and dataset.partition:
-            frame = frame.filter(pl.col(dataset.partition.name).is_in(list(partitions)))
+            frame = frame.filter(pl.col(dataset.partition.column).is_in(list(partitions)))
         return frame
 
     def _delta(self, key: str, version: int | None = None):
@@ -263,11 +263,12 @@ class Lake:
         if staging is None:
             with self.staging(dataset.key) as staging:
                 return self.publish(dataset, rows, made, act, validate, staging)
-        column = dataset.partition.name if dataset.partition else None
+        column = dataset.partition.column if dataset.partition else None
         _expect_folder_names(dataset.key, list(made) if column else [])
         frame = arrow.conform(dataset, rows, within=(column, list(made)) if column else None)
         frame = frame.sort([column, *dataset.primary_key] if column else list(dataset.primary_key))
         self._expect_writable(dataset.key)
+        self._expect_no_gap(dataset, made)
         reached("stage")
         results, refused = _checked(dataset, frame, list(made), column, validate)
         if refused:
@@ -336,7 +337,7 @@ class Lake:
                 with self._turn(FILE_INDEX.key):
                     self._index(dataset, files, entry, act)
                 reached("files indexed")
-            column = dataset.partition.name if dataset.partition else None
+            column = dataset.partition.column if dataset.partition else None
             predicate = _is_in(column, partitions) if column else None
             version = self._write(dataset, frame, predicate, entry, [column] if column else [])
             for name in ("journal.json", "publish.arrow"):
@@ -504,6 +505,24 @@ class Lake:
             )
         if self.exists(key):
             self._table(key)
+
+    def _expect_no_gap(self, dataset: Dataset, made: Mapping[str, Made]) -> None:
+        """
+        Raises:
+            SchemaMismatch: a column that is new and not nullable would be null in partitions not being made.
+        """
+        required = {c.name for c in dataset.columns if not c.nullable}
+        if dataset.partition is None or not self.exists(dataset.key):
+            return
+        gained = required - {f.name for f in self._table(dataset.key).schema().fields}
+        others = {p for p, told in self._state.partitions(dataset.key).items() if told.rows} - set(made)
+        if gained and others:
+            raise SchemaMismatch(
+                dataset.key,
+                found=f"{', '.join(sorted(gained))} is new and not nullable; {len(others)} other partitions have none",
+                allowed="a new column that is nullable, or one that all partitions get in one run",
+                do="Declare it nullable, publish all partitions together, or give the table up with `lsdata drop`.",
+            )
 
     def _unrecorded(self, key: str) -> list[tuple[int, bytes]]:
         """Commits newer than the ledger's newest entry about a table."""

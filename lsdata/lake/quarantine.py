@@ -1,10 +1,11 @@
 """Input that cannot be used: kept with its original bytes and the reason, while the good rest goes on."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +47,23 @@ class Reject:
         )
 
 
+def originals(error: InvalidInput, local: Callable[[str], Path], landed: Iterable[str]) -> tuple[Path, ...]:
+    """The delivered files to keep with an error that refuses a whole partition.
+
+    Those that the error names; else the one that its place is (or is in: `a.csv, line 3`); else all, as any of them
+    may be at fault.
+
+    Args:
+        local: gives the local path of a landing file.
+        landed: paths below the landing zone of what was delivered.
+    """
+    if error.files is not None:
+        return error.files
+    paths = tuple(landed)
+    named = tuple(p for p in paths if error.where == p or error.where.startswith(f"{p},"))
+    return tuple(local(p) for p in named or paths)
+
+
 class Quarantine:
     """The quarantine zone: `<root>/<domain>/<dataset>/<partition>/<name>/` with the originals and `reason.json`."""
 
@@ -69,10 +87,10 @@ class Quarantine:
         files: list[dict[str, Any]] = []
         for source, name in _names([f for f in reject.files if f.is_file()]):
             target = folder / name
-            target.unlink(missing_ok=True)
             try:
-                _link_or_copy(source, target)
+                _copy(source, target)
             except OSError as error:
+                target.unlink(missing_ok=True)
                 files.append({"name": ascii(name), "bytes": None, "sha256": None, "not_readable": error.strerror})
                 continue
             with target.open("rb") as stream:
@@ -115,12 +133,25 @@ def _names(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         yield path, name
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
-    # A hard link costs nothing, but it would follow an edit in place of the original: only read-only sources.
-    if not os.access(source, os.W_OK) and source.stat().st_dev == target.parent.stat().st_dev:
-        os.link(source, target)
-    else:
-        shutil.copy2(source, target)
+def _copy(source: Path, target: Path) -> None:
+    """A copy that shares its blocks with the original where the file system can (btrfs, XFS, NFS 4.2): it costs no
+    space and does not change with the original. A hard link would follow an edit in place, so there are none.
+    """
+    told = source.stat()
+    if target.is_file() and (kept := target.stat()).st_size == told.st_size and kept.st_mtime_ns == told.st_mtime_ns:
+        return  # kept already: a bad file of many gigabytes is looked at again with every change of its folder
+    with source.open("rb") as original:
+        target.unlink(missing_ok=True)
+        with target.open("xb") as copy:
+            try:
+                while os.copy_file_range(original.fileno(), copy.fileno(), 2**30):
+                    pass
+            except OSError as error:
+                # Two file systems, or one that does not know how.
+                if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
+                shutil.copyfileobj(original, copy, 2**20)
+    os.utime(target, ns=(told.st_atime_ns, told.st_mtime_ns))
 
 
 def _write(path: Path, told: Mapping[str, Any]) -> None:

@@ -56,10 +56,10 @@ def test_upstream_keys_and_columns_exist(every: Dataset) -> None:
             assert every.partition is not None
             assert upstream.by is not None
             membership = DATASETS[upstream.through]
-            assert membership.column(every.partition.name)
+            assert membership.column(every.partition.column)
             assert membership.column(upstream.by)
             assert source.partition is not None
-            assert source.partition.name == upstream.by
+            assert source.partition.column == upstream.by
             assert upstream.through in {u.key for u in every.upstream}, "the membership itself is an input"
 
 
@@ -84,7 +84,7 @@ def test_partition_keys_come_from_a_column_that_exists(every: Dataset) -> None:
         assert source.column(partition.listed_as or "")
         for name, value in partition.where:
             assert value in (source.column(name).codelist or (value,))
-    assert every.partition.name in every.primary_key, "a key that is unique in a partition is unique in the table"
+    assert every.partition.column in every.primary_key, "a key that is unique in a partition is unique in the table"
 
 
 def test_one_name_is_one_partitions_definition() -> None:
@@ -92,6 +92,11 @@ def test_one_name_is_one_partitions_definition() -> None:
     for dataset in DATASETS.values():
         if dataset.partition:
             assert found.setdefault(dataset.partition.name, dataset.partition) == dataset.partition
+
+
+def test_the_column_is_called_like_the_definition_unless_it_is_said_otherwise() -> None:
+    assert Partition(name="cohort_id", doc="Cohorts.").column == "cohort_id"
+    assert Partition(name="pv_source", column="source", doc="Sources.").column == "source"
 
 
 def test_gold_is_made_from_nothing_that_identifies_a_person() -> None:

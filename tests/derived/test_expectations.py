@@ -22,7 +22,7 @@ CASES = [(d, c) for d in DATASETS.values() for c in checks(d)]
 
 def judged(dataset: Dataset, frame: pl.DataFrame) -> dict[str, CheckResult]:
     """Results by name; the frame is sorted as the lake sorts it."""
-    first = [dataset.partition.name] if dataset.partition else []
+    first = [dataset.partition.column] if dataset.partition else []
     return {r.name: r for r in validate(dataset, frame.sort([*first, *dataset.primary_key]))}
 
 

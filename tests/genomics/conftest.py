@@ -18,7 +18,7 @@ from lsdata.derived import arrow
 from lsdata.errors import InvalidInput
 from lsdata.lake.inputs import Inputs
 from lsdata.lake.lake import Act, Lake, Made
-from lsdata.lake.quarantine import Reject
+from lsdata.lake.quarantine import Reject, originals
 from lsdata.lake.state import Input
 from lsdata.lake.work import Outcome, Work
 from lsdata.settings import Settings
@@ -64,8 +64,8 @@ class Desk:
             try:
                 outcome = function(work=work, **inputs.load(dataset, [partition]))
             except InvalidInput as error:
-                originals = [work.landing.local(f.path) for f in resolved.landed]
-                self.quarantine(dataset, partition, [Reject.of(error, partition or dataset.name, originals)])
+                kept = originals(error, work.landing.local, (f.path for f in resolved.landed))
+                self.quarantine(dataset, partition, [Reject.of(error, partition or dataset.name, kept)])
                 return error
             self.quarantine(dataset, partition, outcome.rejects)
             landed = (Input(key="landing", version=None, files=outcome.landed),) if outcome.landed else ()

@@ -5,6 +5,7 @@ import hashlib
 import os
 import random
 import re
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,9 +33,11 @@ PAIRS = {
 
 READ = b"@a 1:N:0\nACGT\n+\nIIII\n"
 TWO = gzip.compress(READ * 20) + gzip.compress(READ * 20)
+# SAM specification, section 4.1.2.
+END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
-def slow_stats(delivered: bytes) -> dict[str, int | str]:
+def slow_stats(delivered: bytes) -> dict[str, int | str | bool | None]:
     """The same facts, by the standard library and one line after the other."""
     text = gzip.decompress(delivered) if delivered.startswith(b"\x1f\x8b") else delivered
     lines = [line.removesuffix(b"\r") for line in text.split(b"\n")]
@@ -56,6 +59,7 @@ def slow_stats(delivered: bytes) -> dict[str, int | str]:
         "min_len": min(lengths, default=0),
         "max_len": max(lengths, default=0),
         "names_digest": hashlib.sha256(b"".join(name + b"\n" for name in names)).hexdigest(),
+        "end_marker": delivered.endswith(END) or None,
     }
 
 
@@ -239,6 +243,56 @@ def test_every_cut_of_a_gzip_is_reported_as_a_cut(tmp_path: Path):
         with pytest.raises(InvalidInput) as caught:
             fastq_stats(file)
         assert caught.value.code == "truncated_gzip"
+
+
+def bgzip(text: bytes) -> bytes:
+    return subprocess.run(["bgzip", "-c"], input=text, capture_output=True, check=True).stdout
+
+
+def blocks(bgzf: bytes) -> list[int]:
+    """Where each block ends, by the size that its extra field tells."""
+    ends = [0]
+    while ends[-1] < len(bgzf):
+        ends.append(ends[-1] + int.from_bytes(bgzf[ends[-1] + 16 : ends[-1] + 18], "little") + 1)
+    return ends[1:]
+
+
+@pytest.mark.parametrize("buffer_bytes", [64, fastq.BUFFER_BYTES])
+def test_bgzf_cut_between_two_blocks_is_reported_as_cut(tmp_path: Path, buffer_bytes: int):
+    """A block of 65,280 bytes holds whole records here, so that nothing else shows the cut."""
+    record = b"@r\n" + b"A" * 124 + b"\n+\n" + b"I" * 124 + b"\n"
+    assert 65_280 % len(record) == 0
+    whole = bgzip(record * 256 * 4)
+    assert whole.endswith(END)
+    ends = blocks(whole)
+    assert len(ends) == 5
+    file = tmp_path / "cut.fastq.gz"
+    file.write_bytes(whole)
+    assert fastq_stats(file, buffer_bytes=buffer_bytes).end_marker is True
+    for block, end in enumerate(ends[:-1], start=1):
+        file.write_bytes(whole[:end])
+        with pytest.raises(InvalidInput) as caught:
+            fastq_stats(file, buffer_bytes=buffer_bytes)
+        assert caught.value.code == "truncated_gzip"
+        stats = fastq_stats(file, buffer_bytes=buffer_bytes, expect_end_marker=False)
+        assert (stats.reads, stats.end_marker) == (256 * block, False)
+
+
+@pytest.mark.parametrize(
+    ("parts", "marker"),
+    [
+        ("zz", True), ("gz", True), ("zg", None), ("g", None), ("p", None), ("zo", False), ("oz", True), ("z0", True),
+        ("o0", False),
+    ],
+)  # fmt: skip
+def test_what_the_last_member_is_decides_whether_a_marker_is_missing(tmp_path: Path, parts: str, marker: bool | None):
+    """z: bgzip, o: the same without its marker, g: gzip, p: plain, 0: padding."""
+    made = {"z": bgzip(READ * 9), "g": gzip.compress(READ * 9), "p": READ * 9, "0": bytes(40)}
+    made["o"] = made["z"].removesuffix(END)
+    file = tmp_path / "joined.fastq.gz"
+    file.write_bytes(b"".join(made[part] for part in parts))
+    stats = fastq_stats(file, expect_end_marker=False)
+    assert (stats.reads, stats.end_marker) == (9 * len(parts.strip("0")), marker)
 
 
 def test_a_record_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ def shuffled(text: bytes) -> bytes:
 
 def gz(text: bytes) -> bytes:
     return gzip.compress(text, mtime=0)
+
+
+def open_bgzf(text: bytes) -> bytes:
+    """BGZF without the empty block at its end."""
+    made = subprocess.run(["bgzip", "-c"], input=text, capture_output=True, check=True).stdout
+    return made.removesuffix(made[-28:])
 
 
 def path_of(sample: str, mate: int = 1, lane: int = 1) -> str:
@@ -108,6 +115,22 @@ def sums(**changed: str) -> bytes:
 
 CASES = {
     "nothing_wrong": Case({}, [], "ABC"),
+    # bcl2fastq2 writes no marker; that the mates agree shows that nothing is missing.
+    "bgzf_without_its_end": Case({B1: open_bgzf(reads("B")), B2: open_bgzf(reads("B", 2))}, [], "ABC"),
+    "bgzf_without_its_end_nor_mate": Case(
+        {B1: open_bgzf(reads("B")), B2: None, path_of("A", 2): None, path_of("C", 2): None}, [("truncated_gzip", B1)]
+    ),
+    "bgzf_without_its_end_nor_mate_but_its_md5": Case(
+        {
+            B1: open_bgzf(reads("B")), B2: None, path_of("A", 2): None, path_of("C", 2): None,
+            f"{B1}.md5": md5(open_bgzf(reads("B"))).encode(),
+        },
+        [],
+        "ABC",
+    ),
+    "bgzf_cut_between_blocks": Case(
+        {B1: open_bgzf(reads("B", n=7))}, [("mates_unequal", B2), ("truncated_gzip", B1)]
+    ),
     "truncated_gzip": Case({B1: gz(reads("B"))[:-20]}, [("truncated_gzip", B1)]),
     "truncated_inside_the_trailer": Case({B2: gz(reads("B", 2))[:-3]}, [("truncated_gzip", B2)]),
     "wrong_crc": Case({B1: bytes(BAD_CRC)}, [("corrupt_gzip", B1)]),
@@ -406,6 +429,24 @@ def test_a_folder_that_cannot_be_listed_does_not_stop_the_others(desk: Any, monk
     assert desk.codes() == ["folder_not_readable"]
 
 
+def test_a_file_of_no_sample_is_refused_with_the_samples_there_are(desk: Any) -> None:
+    files = {**delivery(), "fastq/Z_S9_L001_R1_001.fastq.gz": gz(reads("A"))}
+    for path, content in files.items():
+        desk.land(f"{PLACE}/{path}", content)
+    process(desk)
+    [kept] = desk.open()
+    assert kept["allowed"] == "FASTQs named for a sample of the sheet: A, B, C"
+
+
+def test_a_second_copy_is_refused_with_its_sample_and_the_file_that_is_used(desk: Any) -> None:
+    files = {**delivery(), f"again/{Path(B1).name}": gz(reads("B"))}
+    for path, content in files.items():
+        desk.land(f"{PLACE}/{path}", content)
+    process(desk)
+    [kept] = desk.open()
+    assert kept["found"] == f"read 1 of B, lane 1, chunk 1, once more: {B1} is used"
+
+
 def test_a_corrected_sheet_brings_back_what_it_left_out(desk: Any) -> None:
     deliver(desk.landing / PLACE, Case({"SampleSheet.csv": sheet("1,A", "1,C")}, []))
     process(desk)
@@ -415,6 +456,18 @@ def test_a_corrected_sheet_brings_back_what_it_left_out(desk: Any) -> None:
     process(desk)
     assert set(manifest(desk)["sample_id"]) == set(SAMPLES)
     assert desk.codes() == []
+
+
+@pytest.mark.parametrize("gone", ["CopyComplete.txt", "SampleSheet.csv"])
+def test_a_run_that_is_no_longer_ready_is_refused_without_a_copy_of_its_reads(gone: str, desk: Any) -> None:
+    for path, content in delivery().items():
+        desk.land(f"{PLACE}/{path}", content)
+    assert isinstance(desk.run(SEQUENCING_RUNS, intake.sequencing_runs), Outcome)
+    (desk.landing / PLACE / gone).unlink()
+    refused = desk.run(FASTQ_MANIFEST, intake.fastq_manifest, RUN)
+    assert isinstance(refused, InvalidInput)
+    [kept] = desk.open()
+    assert {f["name"] for f in kept["files"]} == {"CopyComplete.txt", "SampleSheet.csv"} - {gone}
 
 
 def test_all_samples_bad_is_an_empty_manifest_and_no_crash(desk: Any) -> None:

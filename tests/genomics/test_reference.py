@@ -14,6 +14,7 @@ from cyvcf2 import VCF
 from lsdata.catalog.genomics import ANNOTATION_SOURCES, REFERENCES
 from lsdata.errors import InvalidInput, SettingError
 from lsdata.genomics import reference, vcf
+from lsdata.lake.inputs import Inputs
 from lsdata.lake.work import Outcome
 
 SEQUENCES = {"1": "ACGTTGCAACCAGTCAAGTC" * 12, "chr2": "GGGTTTACCATTGACCGATA" * 10, "HLA-A*01:01": "ACGTTTGA" * 10}
@@ -109,6 +110,36 @@ def test_what_is_no_fasta_is_refused_and_kept(file: str, data: bytes, code: str,
     (desk.landing / f"reference/hg/{file}").unlink()
     assert isinstance(register(desk, {"hg.fa": FASTA}), Outcome)
     assert desk.codes() == []
+
+
+@pytest.mark.parametrize("file", ["GRCh38.fa", "genome.fa.gz", "HG.fasta", "GCF_000001405.40.fna.gz"])
+def test_a_fasta_that_is_not_called_like_its_folder_is_refused_and_kept(file: str, desk: Any) -> None:
+    refused = register(desk, {file: FASTA, "genes.gff3": b"##gff-version 3\n"})
+    assert isinstance(refused, InvalidInput)
+    assert (refused.code, file in refused.found) == ("reference_missing", True)
+    [kept] = desk.open()
+    assert [f["name"] for f in kept["files"]] == [file]
+    (desk.landing / f"reference/hg/{file}").rename(desk.landing / "reference/hg/hg.fa")
+    assert isinstance(register(desk, {}), Outcome)
+    assert desk.codes() == []
+
+
+@pytest.mark.parametrize("files", [{}, {"genes.gff3": b"##gff-version 3\n"}], ids=["nothing", "only a gene model"])
+def test_a_reference_folder_without_a_fasta_is_asked_for_and_refused(files: dict[str, bytes], desk: Any) -> None:
+    (desk.landing / "reference/hg").mkdir(parents=True)
+    assert Inputs(desk.lake).stale(REFERENCES, "hg")
+    refused = register(desk, files)
+    assert isinstance(refused, InvalidInput)
+    assert (refused.code, refused.found) == ("reference_missing", "no hg.fa or hg.fa.gz and no other FASTA")
+    assert desk.codes() == ["reference_missing"]
+
+
+def test_a_new_gene_model_does_not_index_the_genome_again(desk: Any) -> None:
+    register(desk, {"hg.fa": FASTA})
+    desk.land("reference/hg/genes.gff3", b"##gff-version 3\n")
+    assert not Inputs(desk.lake).stale(REFERENCES, "hg")
+    desk.land("reference/hg/hg.fa", FASTA + b">more\nACGT\n")
+    assert Inputs(desk.lake).stale(REFERENCES, "hg")
 
 
 def test_a_folder_name_that_is_no_file_name_is_refused(desk: Any) -> None:

@@ -431,6 +431,7 @@ def test_a_fastq_without_a_place_says_why(sheet: bytes, name: str, code: str) ->
     assert found.pairs == ()
     [file] = found.unassigned
     assert file.code == code
+    assert file.sample_id == ("A" if code == "read_2_without_read_1" else None)
     assert file.path.encode()
     assert file.reason
 
@@ -446,10 +447,10 @@ def test_lanes_and_chunks_are_pairs_of_their_own_in_the_order_of_the_sheet() -> 
 def test_one_of_two_files_for_the_same_read_is_used_and_mates_stay_together() -> None:
     found = assign(b"Sample_ID\nA\n", "a/A_R1.fq", "b/A_R1.fq", "b/A_R2.fq", "c/A_R1.fq.gz", "c/A_R2.fq.gz")
     assert found.pairs == (Lane("A", 1, 1, "b/A_R1.fq", "b/A_R2.fq"),)
-    assert [(file.path, file.code) for file in found.unassigned] == [
-        ("a/A_R1.fq", "duplicate_file"),
-        ("c/A_R1.fq.gz", "duplicate_file"),
-        ("c/A_R2.fq.gz", "duplicate_file"),
+    assert [(file.path, file.code, file.sample_id) for file in found.unassigned] == [
+        ("a/A_R1.fq", "duplicate_file", "A"),
+        ("c/A_R1.fq.gz", "duplicate_file", "A"),
+        ("c/A_R2.fq.gz", "duplicate_file", "A"),
     ]
     assert found.fastq_files == 5
 

@@ -92,7 +92,7 @@ def test_what_is_published_is_what_is_read(lake: Lake, every: Dataset, sample_fr
     told = lake.state().partitions(every.key)
     assert sum(p.rows for p in told.values()) == 5
     for partition, publication in told.items():
-        part = frame.filter(pl.col(every.partition.name) == partition) if every.partition else frame
+        part = frame.filter(pl.col(every.partition.column) == partition) if every.partition else frame
         assert publication.sha256 == rows_sha256(part, every.primary_key)
 
 
@@ -103,7 +103,7 @@ def test_tables_can_be_read_by_every_engine(lake: Lake, every: Dataset, sample_f
     publish(lake, every, sample_frame(every, 2))
     actions = {name: told for action in commits(lake, every.key)[0] for name, told in action.items()}
     assert (actions["protocol"]["minReaderVersion"], actions["protocol"]["minWriterVersion"]) == (1, 2)
-    assert actions["metaData"]["partitionColumns"] == ([every.partition.name] if every.partition else [])
+    assert actions["metaData"]["partitionColumns"] == ([every.partition.column] if every.partition else [])
     fields = {f["name"]: f for f in json.loads(actions["metaData"]["schemaString"])["fields"]}
     assert {n: f["nullable"] for n, f in fields.items()} == {c.name: c.nullable for c in every.columns}
     assert {n: f["metadata"]["comment"] for n, f in fields.items()} == {c.name: c.doc for c in every.columns}

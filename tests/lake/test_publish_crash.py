@@ -43,7 +43,7 @@ class Content:
     files: Files
 
     def made(self) -> dict[str, Made]:
-        column = self.dataset.partition.name if self.dataset.partition else None
+        column = self.dataset.partition.column if self.dataset.partition else None
         partitions = self.rows[column].unique().sort() if column else [""]
         return {p: Made(files=tuple(self.files.get(p, ())), fingerprint=f"print of {p}") for p in partitions}
 

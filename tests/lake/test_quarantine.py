@@ -1,5 +1,6 @@
 """Quarantine: original bytes, a reason for each, open until it is resolved."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from lsdata.errors import InvalidInput
 from lsdata.lake import quarantine as quarantine_module
-from lsdata.lake.quarantine import Quarantine, Reject
+from lsdata.lake.quarantine import Quarantine, Reject, originals
 
 
 def reject(name: str, *files: Path, code: str = "bad_md5") -> Reject:
@@ -153,21 +154,85 @@ def test_quarantining_again_keeps_the_files_as_they_are_now(quarantine: Quaranti
     assert told["files"][0]["sha256"] == hashlib.sha256(b"worse").hexdigest()
 
 
-def test_a_read_only_original_may_be_linked_and_never_changes(
+@pytest.mark.parametrize("mode", [0o644, 0o444])
+def test_an_edit_in_place_of_the_original_does_not_reach_what_is_kept(
+    quarantine: Quarantine, original: Path, mode: int
+) -> None:
+    """A hard link would follow it; a file without write permission is edited by its owner or by root all the same."""
+    original.chmod(mode)
+    quarantine.replace("genomics", "d", "p", [reject("a", original)])
+    original.chmod(0o644)
+    with original.open("r+b") as stream:
+        stream.write(b"edited!!")
+    (told,) = quarantine.open()
+    assert (quarantine.root / told["path"] / "a.fastq.gz").read_bytes() == b"original"
+
+
+def test_a_file_that_is_kept_already_is_not_copied_again(
     quarantine: Quarantine, original: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
-    def read_only(*_: object) -> bool:
-        return False
-
-    monkeypatch.setattr(os, "access", read_only)
-    for _ in range(2):
-        quarantine.replace("genomics", "d", "p", [reject("a", original)])
-    (told,) = quarantine.open()
-    kept = quarantine.root / told["path"] / "a.fastq.gz"
-    assert kept.stat().st_ino == original.stat().st_ino
     quarantine.replace("genomics", "d", "p", [reject("a", original)])
-    assert original.read_bytes() == kept.read_bytes() == b"original"
+    (before,) = quarantine.open()
+
+    def refuse(*_: object) -> int:
+        raise AssertionError("copied again")
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    quarantine.replace("genomics", "d", "p", [reject("a", original)])
+    (told,) = quarantine.open()
+    assert told["files"] == before["files"]
+    original.write_bytes(b"replaced")
+    with pytest.raises(AssertionError, match="copied again"):
+        quarantine.replace("genomics", "d", "p", [reject("a", original)])
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_share_gets_a_copy(
+    code: int, quarantine: Quarantine, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    quarantine.replace("genomics", "d", "p", [reject("a", original)])
+    (told,) = quarantine.open()
+    assert told["files"] == [{"name": "a.fastq.gz", "bytes": 8, "sha256": hashlib.sha256(b"original").hexdigest()}]
+
+
+def test_a_disk_that_is_full_is_said_and_no_half_file_passes_for_the_original(
+    quarantine: Quarantine, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    quarantine.replace("genomics", "d", "p", [reject("a", original)])
+    (told,) = quarantine.open()
+    assert told["files"][0]["not_readable"] == os.strerror(errno.ENOSPC)
+    assert not (quarantine.root / told["path"] / "a.fastq.gz").exists()
+
+
+LANDED = ("sequencing/r/SampleSheet.csv", "sequencing/r/A.fastq.gz", "sequencing/r/A.fastq.gz.md5")
+
+
+@pytest.mark.parametrize(
+    ("where", "files", "kept"),
+    [
+        ("sequencing/r/A.fastq.gz", None, LANDED[1:2]),
+        ("sequencing/r/A.fastq.gz, read 5", None, LANDED[1:2]),
+        ("sequencing/r/A.fastq.gz", LANDED[:1], LANDED[:1]),
+        ("sequencing/r", (), ()),
+        ("sequencing/r", None, LANDED),
+    ],
+    ids=["its place", "a line of it", "named", "none at fault", "not said"],
+)
+def test_what_is_at_fault_is_kept_and_not_what_lies_beside_it(
+    where: str, files: tuple[str, ...] | None, kept: tuple[str, ...]
+) -> None:
+    landing = Path("/landing")
+    at_fault = None if files is None else [landing / f for f in files]
+    error = InvalidInput(where, code="c", found="f", allowed="a", do="D.", files=at_fault)
+    assert originals(error, landing, LANDED) == tuple(landing / k for k in kept)
 
 
 def test_a_reject_says_what_its_error_says(original: Path) -> None:

@@ -1,13 +1,16 @@
 """What is asked for: all that is out of date, nothing else, each once, in runs that Dagster can make."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 
+from assets import specs
 from lsdata.catalog import DATASETS, Engine
 from lsdata.catalog import genomics as g
 from lsdata.lake.lake import Act, Lake, Made
@@ -434,3 +437,25 @@ def test_definitions_are_those_of_the_declarations() -> None:
     for dataset in DATASETS.values():
         if dataset.partition:
             assert definitions()[dataset.partition.name] == dataset.partition
+
+
+def test_two_domains_may_call_a_column_alike_whose_definitions_differ(
+    graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DESIGN A5: `pv_source` and `rwe_source` are two definitions, and the column is `source` in both."""
+    renamed = {
+        d.key: replace(d, partition=d.partition and replace(d.partition, name=f"the_{d.partition.name}"))
+        for d in DATASETS.values()
+    }
+    for module in [m for name, m in sys.modules.items() if name.startswith(("lsdata.", "sensors.", "assets."))]:
+        if getattr(module, "DATASETS", None) is DATASETS:
+            monkeypatch.setattr(module, "DATASETS", renamed)
+    monkeypatch.setattr(sys.modules[type(graph).__module__], "DATASETS", renamed)
+    asked = graph.settle()
+    names = ("run_id", "sample_id", "cohort_id", "reference")
+    assert {r.definition for r in asked} == {None, *(f"the_{name}" for name in names)}
+    assert graph.plan() == []
+    assert set(graph.lake.state().partitions(g.GENE_BURDEN.key)) == {"fam"}
+    told = specs.asset_spec(renamed[g.GENE_BURDEN.key]).partitions_def
+    assert isinstance(told, dg.DynamicPartitionsDefinition)
+    assert told.name == "the_cohort_id"

@@ -47,8 +47,9 @@ select
     cast(c.n_het as bigint) as n_het,
     cast(c.n_hom_alt as bigint) as n_hom_alt,
     cast(c.n_missing as bigint) as n_missing,
-    -- Rounded: the last digits of a sum depend on its order, which differs between engines.
-    round(least(t.p, cast(1.0 as double)), 10) as hwe
+    -- Rounded: the last digits of a sum depend on its order, which differs between engines. Not `least`, which would
+    -- make 1 of no genotypes, as if they had been tested.
+    round(case when t.p > 1.0 then cast(1.0 as double) else t.p end, 10) as hwe
 from counted c
 join {{ source('silver_genomics', 'variants') }} v
     on v.cohort_id = c.cohort_id and v.chrom = c.chrom and v.pos = c.pos and v.ref = c.ref and v.alt = c.alt
