@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lsdata.catalog import DATASETS, Dataset
 from lsdata.derived import dbt as derived
 from lsdata.errors import JobFailed
+from lsdata.lake.places import LocalPlace
 from resources.spark import session
 
 if TYPE_CHECKING:
@@ -53,15 +54,15 @@ def build(
     """
     engine = engine or lake.settings.engine
     versions = lake.state().versions if versions is None else versions
-    scans = {
-        f"{derived.source_name(source)}.{source.name}": _scan(
-            lake, source, versions.get(source.key), dataset, partitions, engine
-        )
-        for source in (DATASETS[u.key] for u in dataset.upstream)
-    }
     place = lake.settings.scratch
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dbt-", dir=place) as folder:
+        scans = {
+            f"{derived.source_name(source)}.{source.name}": _scan(
+                lake, source, versions.get(source.key), dataset, partitions, engine, Path(folder)
+            )
+            for source in (DATASETS[u.key] for u in dataset.upstream)
+        }
         os.environ["LSDATA_DBT_FOLDER"] = folder
         if engine == "spark":
             # dbt-spark takes the session that is there; without one it would make its own, which knows no Delta.
@@ -71,19 +72,31 @@ def build(
 
 
 def _scan(
-    lake: "Lake", source: Dataset, version: int | None, dataset: Dataset, partitions: Sequence[str], engine: str
+    lake: "Lake",
+    source: Dataset,
+    version: int | None,
+    dataset: Dataset,
+    partitions: Sequence[str],
+    engine: str,
+    folder: Path,
 ) -> str:
     """The rows of a source that the partitions need. A table that readers would misread is refused here."""
     columns = ", ".join(source.names)
     if version is None:
         nothing = ", ".join(f"cast(null as {derived.sql_type(c.type)}) as {c.name}" for c in source.columns)
         return f"select {nothing} where 1 = 0"
-    lake.read(source.key, version=version)
+    shared = source.partition is not None and source.partition == dataset.partition
+    rows = lake.read(source.key, partitions if shared else None, version)
+    if not isinstance(lake.tables, LocalPlace):
+        # The engines know nothing of the store's credentials: the rows that are needed are brought to them.
+        path = folder / f"{source.name}.parquet"
+        rows.sink_parquet(path)
+        return f"select {columns} from " + (f"read_parquet('{path}')" if engine == "duckdb" else f"parquet.`{path}`")
     uri = lake.uri(source.key)
     table = (
         f"delta_scan('{uri}', version => {version})" if engine == "duckdb" else f"delta.`{uri}` version as of {version}"
     )
-    if source.partition and source.partition == dataset.partition:
+    if source.partition and shared:
         wanted = ", ".join("'" + p.replace("'", "''") + "'" for p in partitions)
         return f"select {columns} from {table} where {source.partition.column} in ({wanted})"
     return f"select {columns} from {table}"

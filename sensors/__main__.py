@@ -131,9 +131,10 @@ class Headless:
 
     def summary(self, settings: Settings) -> int:
         """Print what was done and what is in quarantine; the exit code."""
+        from lsdata.lake.places import place_of
         from lsdata.lake.quarantine import Quarantine
 
-        waiting = list(Quarantine(settings.path("quarantine")).open())
+        waiting = list(Quarantine(place_of(settings, "quarantine")).open())
         if not self.succeeded and not self.failed:
             self._say("Nothing to do: everything that has landed is published.")
         else:

@@ -327,7 +327,7 @@ class Azure:
 
     def environ(self, home: Path, container: str) -> dict[str, str]:
         """Settings that put every area into a container."""
-        areas = ("landing", "lake", "files", "ledger")
+        areas = ("landing", "lake", "files", "ledger", "quarantine")
         urls = {f"LSDATA_{area.upper()}_URL": f"az://{container}/{area}" for area in areas}
         return {"LSDATA_HOME": str(home), "AZURE_STORAGE_CONNECTION_STRING": self.connection, **urls}
 

@@ -136,7 +136,7 @@ class Lake:
             if isinstance(evidence, LocalPlace)
             else Ledger(StoredObjects(evidence), settings.witness_file, key)
         )
-        self.quarantine = Quarantine(settings.path("quarantine"))
+        self.quarantine = Quarantine(place_of(settings, "quarantine"))
         self._state = State(self.ledger)
 
     # -- reading -------------------------------------------------------------------------------------------------

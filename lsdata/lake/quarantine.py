@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lsdata.errors import InvalidInput
+from lsdata.lake.places import Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,26 +68,25 @@ def originals(error: InvalidInput, local: Callable[[str], Path], landed: Iterabl
 class Quarantine:
     """The quarantine zone: `<root>/<domain>/<dataset>/<partition>/<name>/` with the originals and `reason.json`."""
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, place: Place):
+        self.place = place
 
     def replace(self, domain: str, dataset: str, partition: str, rejects: Sequence[Reject]) -> None:
         """Make these the open rejects of a partition. What was open before and is no longer is marked resolved."""
-        place = self.root / domain / dataset / (partition or "all")
+        folder = f"{domain}/{dataset}/{partition or 'all'}"
         kept = {_folder_name(r.name) for r in rejects}
-        for reason in place.glob("*/reason.json"):
-            if reason.parent.name not in kept:
-                told = cast("dict[str, Any]", json.loads(reason.read_text()))
-                if not told.get("resolved_at"):
-                    _write(reason, {**told, "resolved_at": datetime.now(UTC).isoformat()})
+        for name in self.place.folders(folder):
+            told = self._reason(f"{folder}/{name}/{_REASON}")
+            if name not in kept and told and not told.get("resolved_at"):
+                self._write(f"{folder}/{name}", {**told, "resolved_at": datetime.now(UTC).isoformat()})
         for reject in rejects:
-            self._keep(place / _folder_name(reject.name), reject)
+            self._keep(f"{folder}/{_folder_name(reject.name)}", reject)
 
-    def _keep(self, folder: Path, reject: Reject) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def _keep(self, folder: str, reject: Reject) -> None:
         files: list[dict[str, Any]] = []
         for source, name in _names([f for f in reject.files if f.is_file()]):
-            target = folder / name
+            target = self.place.near(f"{folder}/{name}")
+            target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 _copy(source, target)
             except OSError as error:
@@ -102,16 +102,28 @@ class Quarantine:
                     "sha256": sha256,
                 }
             )
+            self.place.keep(f"{folder}/{name}")
         told = {k: v for k, v in asdict(reject).items() if k != "files"}
         told |= {"files": files, "quarantined_at": datetime.now(UTC).isoformat(), "resolved_at": None}
-        _write(folder / "reason.json", told)
+        self._write(folder, told)
 
     def open(self, domain: str | None = None) -> Iterator[Mapping[str, Any]]:
         """The reasons of all rejects that are not resolved, with `path` below the root."""
-        for reason in sorted((self.root / (domain or "")).rglob("reason.json")):
-            told = cast("dict[str, Any]", json.loads(reason.read_text()))
-            if not told.get("resolved_at"):
-                yield {**told, "path": str(reason.parent.relative_to(self.root))}
+        for path in sorted(item.path for item in self.place.items(domain or "")):
+            folder, _, name = path.rpartition("/")
+            if name == _REASON and (told := self._reason(path)) and not told.get("resolved_at"):
+                yield {**told, "path": folder}
+
+    def _reason(self, path: str) -> dict[str, Any] | None:
+        data = self.place.read(path)
+        return None if data is None else cast("dict[str, Any]", json.loads(data))
+
+    def _write(self, folder: str, told: Mapping[str, Any]) -> None:
+        text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+        self.place.write(f"{folder}/{_REASON}", text.encode())
+
+
+_REASON = "reason.json"
 
 
 def _folder_name(name: str) -> str:
@@ -124,7 +136,7 @@ def _folder_name(name: str) -> str:
 
 def _names(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Files with the names they are kept under: their own, numbered where one is taken."""
-    taken = {"reason.json"}
+    taken = {_REASON}
     for path in files:
         name, n = path.name, 2
         while name in taken:
@@ -152,9 +164,3 @@ def _copy(source: Path, target: Path) -> None:
                     raise
                 shutil.copyfileobj(original, copy, 2**20)
     os.utime(target, ns=(told.st_atime_ns, told.st_mtime_ns))
-
-
-def _write(path: Path, told: Mapping[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-    temporary.replace(path)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lsdata.errors import InvalidInput
 from lsdata.lake import quarantine as quarantine_module
+from lsdata.lake.places import LocalPlace
 from lsdata.lake.quarantine import Quarantine, Reject, originals
 
 
@@ -22,7 +23,7 @@ def reject(name: str, *files: Path, code: str = "bad_md5") -> Reject:
 
 @pytest.fixture
 def quarantine(tmp_path: Path) -> Quarantine:
-    return Quarantine(tmp_path / "quarantine")
+    return Quarantine(LocalPlace(tmp_path / "quarantine", tmp_path / "locks"))
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_the_reason_has_all_parts_and_the_original_its_bytes_and_hash(quarantine
     ]  # fmt: skip
     sha256 = hashlib.sha256(b"original").hexdigest()
     assert told["files"] == [{"name": "a.fastq.gz", "bytes": 8, "sha256": sha256}]
-    assert (quarantine.root / told["path"] / "a.fastq.gz").read_bytes() == b"original"
+    assert (quarantine.place.root / told["path"] / "a.fastq.gz").read_bytes() == b"original"
     assert told["resolved_at"] is None
     assert told["quarantined_at"].endswith("+00:00")
 
@@ -56,14 +57,14 @@ def test_the_bytes_stay_when_the_original_is_changed_or_gone(quarantine: Quarant
     original.write_bytes(b"corrected")
     original.unlink()
     (told,) = quarantine.open()
-    assert (quarantine.root / told["path"] / "a.fastq.gz").read_bytes() == b"original"
+    assert (quarantine.place.root / told["path"] / "a.fastq.gz").read_bytes() == b"original"
 
 
 def test_a_reject_that_is_gone_is_resolved_and_its_bytes_stay(quarantine: Quarantine, original: Path) -> None:
     quarantine.replace("genomics", "d", "p", [reject("a", original), reject("b")])
     quarantine.replace("genomics", "d", "p", [reject("b", code="truncated")])
     assert codes(quarantine) == ["truncated"]
-    place = quarantine.root / "genomics/d/p/a"
+    place = quarantine.place.root / "genomics/d/p/a"
     assert json.loads((place / "reason.json").read_text())["resolved_at"]
     assert (place / "a.fastq.gz").read_bytes() == b"original"
 
@@ -77,9 +78,9 @@ def test_a_reject_that_comes_back_is_open_again(quarantine: Quarantine) -> None:
 def test_when_it_was_resolved_does_not_change_later(quarantine: Quarantine) -> None:
     quarantine.replace("genomics", "d", "p", [reject("a")])
     quarantine.replace("genomics", "d", "p", [])
-    resolved = (quarantine.root / "genomics/d/p/a/reason.json").read_text()
+    resolved = (quarantine.place.root / "genomics/d/p/a/reason.json").read_text()
     quarantine.replace("genomics", "d", "p", [reject("b")])
-    assert (quarantine.root / "genomics/d/p/a/reason.json").read_text() == resolved
+    assert (quarantine.place.root / "genomics/d/p/a/reason.json").read_text() == resolved
 
 
 def test_partitions_datasets_and_domains_do_not_resolve_each_other(quarantine: Quarantine) -> None:
@@ -128,7 +129,7 @@ def test_originals_of_one_name_from_two_folders_are_both_kept(quarantine: Quaran
         files[-1].write_text(lane)
     quarantine.replace("genomics", "d", "p", [reject("run", *files)])
     (told,) = quarantine.open()
-    kept = {(quarantine.root / told["path"] / f["name"]).read_text() for f in told["files"]}
+    kept = {(quarantine.place.root / told["path"] / f["name"]).read_text() for f in told["files"]}
     assert kept == {"L001", "L002"}
 
 
@@ -136,7 +137,7 @@ def test_an_original_called_reason_json_is_kept(quarantine: Quarantine, tmp_path
     (tmp_path / "reason.json").write_text("{}")
     quarantine.replace("genomics", "d", "p", [reject("run", tmp_path / "reason.json")])
     (told,) = quarantine.open()
-    assert (quarantine.root / told["path"] / told["files"][0]["name"]).read_text() == "{}"
+    assert (quarantine.place.root / told["path"] / told["files"][0]["name"]).read_text() == "{}"
 
 
 def test_an_original_that_is_not_there_is_left_out(quarantine: Quarantine, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_quarantining_again_keeps_the_files_as_they_are_now(quarantine: Quaranti
     original.write_bytes(b"worse")
     quarantine.replace("genomics", "d", "p", [reject("a", original)])
     (told,) = quarantine.open()
-    assert (quarantine.root / told["path"] / "a.fastq.gz").read_bytes() == b"worse"
+    assert (quarantine.place.root / told["path"] / "a.fastq.gz").read_bytes() == b"worse"
     assert told["files"][0]["sha256"] == hashlib.sha256(b"worse").hexdigest()
 
 
@@ -165,7 +166,7 @@ def test_an_edit_in_place_of_the_original_does_not_reach_what_is_kept(
     with original.open("r+b") as stream:
         stream.write(b"edited!!")
     (told,) = quarantine.open()
-    assert (quarantine.root / told["path"] / "a.fastq.gz").read_bytes() == b"original"
+    assert (quarantine.place.root / told["path"] / "a.fastq.gz").read_bytes() == b"original"
 
 
 def test_a_file_that_is_kept_already_is_not_copied_again(
@@ -209,7 +210,7 @@ def test_a_disk_that_is_full_is_said_and_no_half_file_passes_for_the_original(
     quarantine.replace("genomics", "d", "p", [reject("a", original)])
     (told,) = quarantine.open()
     assert told["files"][0]["not_readable"] == os.strerror(errno.ENOSPC)
-    assert not (quarantine.root / told["path"] / "a.fastq.gz").exists()
+    assert not (quarantine.place.root / told["path"] / "a.fastq.gz").exists()
 
 
 LANDED = ("sequencing/r/SampleSheet.csv", "sequencing/r/A.fastq.gz", "sequencing/r/A.fastq.gz.md5")
@@ -232,7 +233,7 @@ def test_what_is_at_fault_is_kept_and_not_what_lies_beside_it(
     landing = Path("/landing")
     at_fault = None if files is None else [landing / f for f in files]
     error = InvalidInput(where, code="c", found="f", allowed="a", do="D.", files=at_fault)
-    assert originals(error, landing, LANDED) == tuple(landing / k for k in kept)
+    assert originals(error, landing.joinpath, LANDED) == tuple(landing / k for k in kept)
 
 
 def test_a_reject_says_what_its_error_says(original: Path) -> None:
