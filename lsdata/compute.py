@@ -62,8 +62,9 @@ _FIRST_SAMPLE_SECONDS, _SAMPLE_SECONDS = 0.01, 0.2
 _VERSION_SECONDS = 120
 
 # Everything else in the parent's environment stays there: it may hold credentials. So may JAVA_TOOL_OPTIONS (a proxy's
-# password), which a JVM also prints; JVM options belong in the job's command or env.
-_PASSED_ON = ("HOME", "JAVA_HOME", "LD_LIBRARY_PATH")
+# password), which a JVM also prints; JVM options belong in the job's command or env. SENTIEON_LICENSE names the place
+# of a licence, not the licence, and is the machine's, so no Job can declare it.
+_PASSED_ON = ("HOME", "JAVA_HOME", "LD_LIBRARY_PATH", "SENTIEON_LICENSE")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 import getpass
 import os
 import re
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +17,13 @@ from lsdata.errors import SettingError
 Area = Literal["landing", "lake", "files", "vault", "ledger", "reports", "quarantine"]
 SqlEngine = Literal["duckdb", "spark"]
 ComputePlace = Literal["local", "batch", "wdl"]
-Aligner = Literal["bwa"]
-Caller = Literal["gatk"]
-"""What is installed: DRAGEN, Sentieon and DeepVariant need a server, a licence or a container runtime."""
+Aligner = Literal["bwa", "bwa-mem2", "bwa-mem3", "dragen", "sentieon"]
+Caller = Literal["gatk", "deepvariant", "deepvariant-wes", "dragen", "sentieon"]
+Annotator = Literal["csq", "vep"]
 _Choice = TypeVar("_Choice", bound=str)
+
+TOOLS = Path(__file__).resolve().parents[1] / ".tools"
+"""Where `make setup` puts GATK and the JVM jars."""
 
 
 def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[_Choice, ...]) -> _Choice:
@@ -26,6 +31,65 @@ def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[_Choice, ...])
     if value not in allowed:
         raise SettingError(name, found=repr(value), allowed=", ".join(allowed), do="Set one of them, or unset it.")
     return cast("_Choice", value)
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What an alternative tool needs of the machine it runs on.
+
+    Args:
+        executables: programs on PATH.
+        variables: environment variables that must be set.
+        folders: places that must be there; of an upper-case name, the value of that variable.
+        do: how to get it.
+    """
+
+    executables: tuple[str, ...]
+    do: str
+    variables: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+    def missing(self, environ: Mapping[str, str], path: str) -> list[str]:
+        """What is not there."""
+        told = [f"no executable {e} on PATH" for e in self.executables if shutil.which(e, path=path) is None]
+        told += [f"{v} not set" for v in self.variables if not environ.get(v)]
+        places = ((f, environ.get(f, "") if f.isupper() else f) for f in self.folders)
+        return told + [f"no folder {place} ({f})" for f, place in places if place and not Path(place).is_dir()]
+
+
+_DRAGEN = _Needs(("dragen",), "Run on a DRAGEN server with a licence.", folders=("/opt/edico",))
+_SENTIEON = _Needs(("sentieon",), "Install Sentieon and name its licence file or server.", ("SENTIEON_LICENSE",))
+_DEEPVARIANT = _Needs(
+    ("run_deepvariant", "glnexus_cli"),
+    "Run in google/deepvariant's image (run_deepvariant is in /opt/deepvariant/bin) with GLnexus added.",
+)
+ALTERNATIVES: Mapping[str, _Needs] = {
+    "bwa-mem2": _Needs(("bwa-mem2",), "Install bwa-mem2, or leave the default bwa: its alignments are the same."),
+    "bwa-mem3": _Needs(("bwa-mem3",), "Run setup/bwa-mem3.sh, or leave the default bwa: its alignments are the same."),
+    "dragen": _DRAGEN,
+    "sentieon": _SENTIEON,
+    "deepvariant": _DEEPVARIANT,
+    "deepvariant-wes": _DEEPVARIANT,
+    "vep": _Needs(("vep",), "Install Ensembl VEP and its cache.", ("LSDATA_VEP_CACHE",), ("LSDATA_VEP_CACHE",)),
+}
+"""What the tools that `make setup` does not install need. A licence itself is only found out by running."""
+
+
+def _can_run(environ: Mapping[str, str], tools: Path, chosen: Mapping[str, str]) -> None:
+    """Refuse tools that this machine does not have, before anything has been started.
+
+    Raises:
+        SettingError: names the variable and everything that is missing.
+    """
+    path = os.pathsep.join([str(tools / "bin"), str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
+    for name, value in chosen.items():
+        if value in ALTERNATIVES and (missing := ALTERNATIVES[value].missing(environ, path)):
+            raise SettingError(
+                f"{name}={value}",
+                found="; ".join(missing),
+                allowed="tools that this machine can run",
+                do=f"{ALTERNATIVES[value].do} Unset {name} for the default.",
+            )
 
 
 def _user() -> str:
@@ -95,7 +159,8 @@ class Settings:
         reason: why it is published.
         cores: processor cores a tool may use.
         site_url: where the auditor's site is served, for links in the UI.
-        aligner, caller: which alternative `Job` aligns and calls.
+        aligner, caller, annotator: which alternative `Job` aligns, calls and predicts consequences.
+        vep_cache: folder of Ensembl VEP's cache.
         witness, keys: file of the newest tree head, folder of private keys; below home by default.
         tools: folder of GATK and the JVM jars.
     """
@@ -112,16 +177,18 @@ class Settings:
     site_url: str = "http://127.0.0.1:3001"
     aligner: Aligner = "bwa"
     caller: Caller = "gatk"
+    annotator: Annotator = "csq"
+    vep_cache: Path | None = None
     witness: Path | None = None
     keys: Path | None = None
-    tools: Path = field(default_factory=lambda: Path(__file__).resolve().parents[1] / ".tools")
+    tools: Path = TOOLS
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """The settings of this environment.
 
         Raises:
-            SettingError: a variable has a value that cannot be used.
+            SettingError: a variable has a value that cannot be used, or names a tool that cannot run here.
         """
         place = re.compile(rf"LSDATA_({'|'.join(get_args(Area)).upper()})_URL(_[A-Z0-9]+)?")
         urls = {
@@ -135,22 +202,30 @@ class Settings:
             raise SettingError("LSDATA_CORES", found=repr(cores), allowed="1 or more", do="Set a whole number.")
         paths = {
             name: Path(value).resolve()
-            for name in ("witness", "keys", "tools")
+            for name in ("witness", "keys", "tools", "vep_cache")
             if (value := environ.get(f"LSDATA_{name.upper()}"))
         }
+        compute = _one_of(environ, "LSDATA_COMPUTE", get_args(ComputePlace))
+        aligner = _one_of(environ, "LSDATA_ALIGNER", get_args(Aligner))
+        caller = _one_of(environ, "LSDATA_CALLER", get_args(Caller))
+        annotator = _one_of(environ, "LSDATA_ANNOTATOR", get_args(Annotator))
+        if compute == "local":
+            chosen = {"LSDATA_ALIGNER": aligner, "LSDATA_CALLER": caller, "LSDATA_ANNOTATOR": annotator}
+            _can_run(environ, paths.get("tools", TOOLS), chosen)
         return cls(
             home=Path(environ.get("LSDATA_HOME") or ".lsdata").resolve(),
             urls=urls,
             azure=_connection(environ.get("AZURE_STORAGE_CONNECTION_STRING") or ""),
             engine=_one_of(environ, "LSDATA_ENGINE", get_args(SqlEngine)),
-            compute=_one_of(environ, "LSDATA_COMPUTE", get_args(ComputePlace)),
+            compute=compute,
             reference=environ.get("LSDATA_REFERENCE") or None,
             operator=environ.get("LSDATA_OPERATOR") or _user(),
             reason=environ.get("LSDATA_REASON") or "scheduled processing",
             cores=int(cores),
             site_url=(environ.get("LSDATA_SITE_URL") or "http://127.0.0.1:3001").rstrip("/"),
-            aligner=_one_of(environ, "LSDATA_ALIGNER", get_args(Aligner)),
-            caller=_one_of(environ, "LSDATA_CALLER", get_args(Caller)),
+            aligner=aligner,
+            caller=caller,
+            annotator=annotator,
             **paths,
         )
 

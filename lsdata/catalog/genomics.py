@@ -195,14 +195,17 @@ REFERENCES = _lab(
     ),
     files=(
         FileKind(name="*.fa", format="FASTA", doc="The reference, uncompressed."),
-        FileKind(name="*.fa.*", format="index", doc="samtools and bwa indexes."),
+        FileKind(name="*.fa.*", format="index", doc="Index of samtools, and of the configured aligner."),
         FileKind(name="*.dict", format="SAM", doc="Sequence dictionary."),
     ),
 )
 
+VQSR_ROLES = ("vqsr_hapmap", "vqsr_omni", "vqsr_1000g", "vqsr_mills", "vqsr_axiom_poly", "vqsr_dbsnp")
+"""Resources of variant quality score recalibration; `lsdata.genomics.calling.VQSR` says what each is for."""
+
 ANNOTATION_SOURCES = _lab(
     "bronze/genomics/annotation_sources",
-    doc="What is known about a reference: gene model, ClinVar, known sites, targets. Each is optional.",
+    doc="What is known about a reference: gene model, ClinVar, known sites, targets, VQSR resources. Each is optional.",
     grain="one row per delivered source",
     primary_key=("reference", "role"),
     sensitivity=Sensitivity.PUBLIC,
@@ -214,11 +217,12 @@ ANNOTATION_SOURCES = _lab(
         Landing(pattern="reference/{partition}/clinvar.vcf.gz", doc="ClinVar VCF on this reference."),
         Landing(pattern="reference/{partition}/known_sites.vcf.gz", doc="Known variants, e.g. dbSNP."),
         Landing(pattern="reference/{partition}/targets.bed", doc="Capture targets, 0-based half-open."),
+        Landing(pattern="reference/{partition}/vqsr_*.vcf.gz", doc="Sites that VQSR is trained on."),
     ),
     upstream=(Upstream(key="bronze/genomics/references", by="reference"),),
     columns=(
         REFERENCE,
-        _text("role", "What it is.", codelist=("genes", "clinvar", "known_sites", "targets")),
+        _text("role", "What it is.", codelist=("genes", "clinvar", "known_sites", "targets", *VQSR_ROLES)),
         _text("file", "File name in the partition's folder."),
         _count("records", "Records kept."),
         _count("records_off_reference", "Records left out because their contig is not in the reference."),
@@ -226,7 +230,9 @@ ANNOTATION_SOURCES = _lab(
     ),
     files=(
         FileKind(name="genes.gff3.gz*", format="GFF3", doc="Gene model, sorted, with index."),
-        FileKind(name="*.vcf.gz*", format="VCF", doc="ClinVar and known sites, normalised, with index."),
+        FileKind(
+            name="*.vcf.gz*", format="VCF", doc="ClinVar, known sites and VQSR resources, normalised, with index."
+        ),
         FileKind(name="targets.bed", format="BED", doc="Targets."),
     ),
 )
@@ -369,7 +375,7 @@ ALIGNMENTS = _lab(
 
 GVCFS = _lab(
     "silver/genomics/gvcfs",
-    doc="Genotype likelihoods at every site of a sample (GATK HaplotypeCaller -ERC GVCF).",
+    doc="Genotype likelihoods at every site of a sample, by the configured caller.",
     grain="one row per sample",
     primary_key=("sample_id",),
     engine=Engine.TOOL,
@@ -384,7 +390,7 @@ GVCFS = _lab(
         SAMPLE_ID,
         REFERENCE,
         _text("caller", "Variant caller and version."),
-        _count("variant_records", "Records with an alternate allele other than <NON_REF>."),
+        _count("variant_records", "Records with an alternate allele other than <NON_REF> or <*>."),
         _count("reference_blocks", "Reference blocks."),
         SHA256.but(name="gvcf_sha256", doc="SHA-256 of the gVCF."),
     ),
@@ -497,8 +503,8 @@ JOINT_CALLS = _lab(
         SHA256.but(name="gvcf_sha256", nullable=True, doc="SHA-256 of the gVCF that was imported."),
         REFERENCE,
         _text("import_mode", "How GenomicsDB was filled.", codelist=("full", "update")),
-        _text("filter_method", "Filtering applied.", codelist=("VQSR", "hard_filters")),
-        _text("filter_reason", "Why that one."),
+        _text("filter_method", "Filtering applied.", codelist=("VQSR", "hard_filters", "caller")),
+        _text("filter_reason", "Why that one; where VQSR was tried in vain, what GATK said."),
         _text("caller", "Genotyper and version."),
         _count("records", "Records in the call set."),
         _count("records_pass", "Records that pass."),
@@ -507,6 +513,7 @@ JOINT_CALLS = _lab(
         FileKind(name="joint.vcf.gz", format="VCF", doc="The multi-sample call set."),
         FileKind(name="joint.vcf.gz.tbi", format="index", doc="Its index."),
         FileKind(name="genomicsdb.tar", format="GenomicsDB", doc="The workspace that the next sample is added to."),
+        FileKind(name="*.tranches", format="CSV", doc="Where VQSR was applied: sensitivity to truth sites by VQSLOD."),
     ),
     expectations=(
         Expectation(name="cohort_complete", doc="Every member has been sequenced.", rule="called", blocking=False),
@@ -548,7 +555,7 @@ VARIANTS = _lab(
         CONSEQUENCE,
         IMPACT,
         _text("amino_acid_change", "As bcftools csq writes it, e.g. 5F>5C.", nullable=True),
-        _text("bcsq", "All consequences as bcftools csq wrote them, haplotype-aware.", nullable=True),
+        _text("bcsq", "All consequences as bcftools csq wrote them, haplotype-aware; null with VEP.", nullable=True),
         _text("clinvar_id", "ClinVar variation identifier.", nullable=True),
         Column(
             name="clinvar_significance",

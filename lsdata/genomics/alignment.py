@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import polars as pl
 from lsdata.catalog.genomics import ALIGNMENTS, ANNOTATION_SOURCES, REFERENCES, TARGET_COVERAGE
 from lsdata.compute import Input, Job
 from lsdata.derived import arrow
-from lsdata.errors import InvalidInput
+from lsdata.errors import InvalidInput, MissingData, SettingError
 from lsdata.genomics import reference, tools
 from lsdata.lake.landing import LandingZone
 from lsdata.lake.work import Outcome, Work
@@ -25,7 +25,7 @@ def align(work: Work, fastq_manifest: pl.LazyFrame, references: pl.LazyFrame) ->
     """Align all lanes of a sample in one pipe to a CRAM with duplicates marked, and measure it.
 
     Raises:
-        SettingError: it is not clear which reference to use, or the aligner is not available.
+        SettingError: it is not clear which reference to use, or the reference has no index of the aligner.
     """
     sample = work.partition
     files = fastq_manifest.sort("run_id", "lane", "chunk", "read").collect()
@@ -35,21 +35,19 @@ def align(work: Work, fastq_manifest: pl.LazyFrame, references: pl.LazyFrame) ->
     fasta_sha256, bases = reference.facts(genomes, name)
     fasta = work.file(REFERENCES.key, name, f"{name}.fa")
     lanes = _lanes(files, work.landing)
-    # bwa writes the read group of its own call to the header; those of the other lanes are given to it.
-    header = work.staging.rows / "read_groups.txt"
-    header.write_text("".join(_read_group(sample, lane) + "\n" for lane in lanes[1:]))
-    cores = work.settings.cores
-    job = ALIGNERS[work.settings.aligner](sample, lanes, header, str(fasta), name, cores)
+    aligner, cores = work.settings.aligner, work.settings.cores
+    _expect_index(work, aligner, name)
+    job = align_job(aligner, sample, lanes, work.staging.rows / "read_groups.txt", str(fasta), name, cores)
     made = work.run(job)
     measured = work.run(_measure(sample, work.destination / f"{sample}.cram", fasta, name, cores))
     _expect_reference(work.destination / f"{sample}.header.txt", genomes, name)
     numbers = _numbers(work.destination, sample, bases)
-    aligner = ", ".join(f"{tool} {version}" for tool, version in sorted(made.tool_versions.items()))
+    versions = ", ".join(f"{tool} {version}" for tool, version in sorted(made.tool_versions.items()))
     row = {
         "sample_id": sample,
         "reference": name,
         "reference_sha256": fasta_sha256,
-        "aligner": aligner,
+        "aligner": versions,
         "cram_version": CRAM_VERSION,
         **numbers,
     }
@@ -91,8 +89,21 @@ def _read_group(sample: str, lane: Lane) -> str:
     return f"@RG\tID:{lane['id']}\tSM:{sample}\tLB:{sample}\tPL:ILLUMINA\tPU:{lane['unit']}.{sample}"
 
 
-def bwa_mem(sample: str, lanes: list[Lane], header: Path, fasta: str, name: str, cores: int) -> Job:
-    """bwa mem of every lane, one after the other into one pipe: fixmate, sort, markdup, CRAM.
+_MEM: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "bwa": ("bwa mem", tools.BWA),
+    "bwa-mem2": ("bwa-mem2 mem", tools.BWA_MEM2),
+    "bwa-mem3": ("bwa-mem3 mem --compat=bwa-mem2", tools.BWA_MEM3),
+    "sentieon": ("sentieon bwa mem", tools.SENTIEON),
+}
+"""The aligners with bwa's command line, whose records equal those of bwa 0.7.17.
+
+Sources: bwa-mem2, README ("Output should match original bwa-mem version 0.7.17"); bwa-mem3, README, "Three ways to run
+it" (docs/decisions/0011-bwa-mem3.md has what was measured); Sentieon manual, "BWA binary".
+"""
+
+
+def align_job(aligner: Aligner, sample: str, lanes: list[Lane], header: Path, fasta: str, name: str, cores: int) -> Job:
+    """The configured aligner over every lane, into one pipe: fixmate, sort, markdup, CRAM.
 
     The header is written once, from the reference's dictionary and all read groups: it names the reference by MD5 and
     carries no path of the machine: samtools takes the FASTA beside it from there (and REF_PATH keeps it off the
@@ -100,44 +111,75 @@ def bwa_mem(sample: str, lanes: list[Lane], header: Path, fasta: str, name: str,
     of the number of threads, `-Y` soft-clips supplementary alignments, as the functional equivalence specification
     asks (doi:10.1038/s41467-018-06159-4).
     """
-    links = "\n".join(f'mkdir l{i}; for f in {{inputs.r{i}}}; do ln -s "$f" l{i}/; done' for i in range(len(lanes)))
-    calls = "\n".join(
-        f"  align -R {{parameters.g{i}}} {shlex.quote(name)}.fa l{i}/*" + (" | grep -v '^@'" if i else "")
-        for i in range(len(lanes))
-    )
+    aligned, versions = _dragen(lanes) if aligner == "dragen" else _bwa_mem(aligner, lanes, name)
     command = f"""
 reference={{inputs.reference}}
 for f in "$(dirname "$reference")"/{shlex.quote(name)}.*; do ln -s "$f" .; done
-{links}
 {{ grep '^@SQ' {shlex.quote(name)}.dict; cat {{inputs.header}}; }} > header.txt
-align() {{ bwa mem -Y -K 10000000 -t {{cores}} -v 2 -H header.txt "$@"; }}
-{{
-{calls}
-}} | samtools fixmate -m -u - - \\
+{aligned} | samtools fixmate -m -u - - \\
   | samtools sort -u -@ {{cores}} -T sorting - \\
   | REF_PATH=. samtools markdup -f {{outputs.markdup}} -O cram,version={CRAM_VERSION} - {{outputs.cram}}
 samtools index {{outputs.cram}} {{outputs.crai}}
 """
+    # bwa's family writes the read group of its own call to the header; those of the other lanes are given to it.
+    groups = [_read_group(sample, lane) for lane in lanes]
+    header.write_text("".join(f"{group}\n" for group in (groups if aligner == "dragen" else groups[1:])))
+    if aligner == "dragen":
+        told = {f"g{i}": f"{lane['id']},{sample},{sample},{i + 1}" for i, lane in enumerate(lanes)} | {"sample": sample}
+    else:
+        told = {f"g{i}": group.replace("\t", "\\t") for i, group in enumerate(groups)}
     return Job(
         name="align",
         image=tools.IMAGE,
         command=command,
         inputs={
-            "reference": tools.fasta(fasta, name, bwa=True),
+            "reference": tools.fasta(fasta, name, aligner),
             "header": str(header),
             **{f"r{i}": tuple(x for x in (lane["r1"], lane["r2"]) if x) for i, lane in enumerate(lanes)},
         },
         outputs={"cram": f"{sample}.cram", "crai": f"{sample}.cram.crai", "markdup": f"{sample}.markdup.txt"},
-        parameters={f"g{i}": _read_group(sample, lane).replace("\t", "\\t") for i, lane in enumerate(lanes)},
-        tools=tools.BWA | tools.SAMTOOLS,
+        parameters=told,
+        tools={**versions, **tools.SAMTOOLS},
         cores=cores,
         memory_mib=8_000,
         minutes=60,
     )
 
 
-ALIGNERS: Mapping[Aligner, Callable[..., Job]] = {"bwa": bwa_mem}
-"""The `Job` of each aligner that `LSDATA_ALIGNER` can name."""
+def _bwa_mem(aligner: str, lanes: list[Lane], name: str) -> tuple[str, Mapping[str, str]]:
+    links = "\n".join(f'mkdir l{i}; for f in {{inputs.r{i}}}; do ln -s "$f" l{i}/; done' for i in range(len(lanes)))
+    calls = "\n".join(
+        f"  align -R {{parameters.g{i}}} {shlex.quote(name)}.fa l{i}/*" + (" | grep -v '^@'" if i else "")
+        for i in range(len(lanes))
+    )
+    mem, versions = _MEM[aligner]
+    return (
+        f'{links}\nalign() {{ {mem} -Y -K 10000000 -t {{cores}} -v 2 -H header.txt "$@"; }}\n{{\n{calls}\n}}',
+        versions,
+    )
+
+
+def _dragen(lanes: list[Lane]) -> tuple[str, Mapping[str, str]]:
+    """DRAGEN's mapper alone; duplicates are marked as for every aligner, and the header is ours, without its paths.
+
+    Source: DRAGEN user guide v4.4, "DNA Germline WGS" recipe, and "FASTQ list" for the columns.
+    """
+    rows = "\n".join(
+        f'  reads=({{inputs.r{i}}}); printf \'%s,%s,%s\\n\' {{parameters.g{i}}} "${{reads[0]}}" "${{reads[1]:-}}"'
+        for i in range(len(lanes))
+    )
+    return (
+        f"""mkdir hash mapped; tar -xf "$reference".dragen.tar -C hash
+{{
+  echo RGID,RGSM,RGLB,Lane,Read1File,Read2File
+{rows}
+}} > lanes.csv
+dragen --ref-dir hash --output-directory mapped --output-file-prefix mapped --intermediate-results-dir . \\
+  --fastq-list lanes.csv --fastq-list-sample-id {{parameters.sample}} --enable-map-align true \\
+  --enable-map-align-output true --enable-sort false --enable-duplicate-marking false --output-format BAM
+samtools reheader header.txt mapped/mapped.bam | samtools collate -u -O -@ {{cores}} - collating""",
+        tools.DRAGEN,
+    )
 
 
 def measured_files(sample: str) -> tuple[str, ...]:
@@ -170,6 +212,19 @@ samtools coverage --reference {parameters.reference}.fa {parameters.sample}.cram
         memory_mib=2_000,
         minutes=15,
     )
+
+
+def _expect_index(work: Work, aligner: Aligner, name: str) -> None:
+    try:
+        for suffix in tools.INDEXES[aligner].suffixes:
+            work.file(REFERENCES.key, name, f"{name}.fa.{suffix}")
+    except MissingData as error:
+        raise SettingError(
+            f"LSDATA_ALIGNER={aligner}",
+            found=f"reference {name} was registered without its index",
+            allowed="a reference that was registered with this setting",
+            do=f"Materialize {REFERENCES.key} [{name}] again.",
+        ) from error
 
 
 def _expect_reference(header: Path, genomes: pl.DataFrame, name: str) -> None:

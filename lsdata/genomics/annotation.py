@@ -1,7 +1,8 @@
 """Alleles with their consequences, clinical significance and known identifiers."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 import polars as pl
 
@@ -19,24 +20,37 @@ SEVERITY: dict[str, str] = {
     "frameshift": "HIGH",
     "stop_lost": "HIGH",
     "start_lost": "HIGH",
+    "transcript_amplification": "HIGH",
     "feature_elongation": "HIGH",
+    "feature_truncation": "HIGH",
     "inframe_insertion": "MODERATE",
     "inframe_deletion": "MODERATE",
     "inframe_altering": "MODERATE",
     "missense": "MODERATE",
     "protein_altering": "MODERATE",
+    "splice_donor_5th_base": "LOW",
     "splice_region": "LOW",
+    "splice_donor_region": "LOW",
+    "splice_polypyrimidine_tract": "LOW",
+    "incomplete_terminal_codon": "LOW",
     "stop_retained": "LOW",
     "start_retained": "LOW",
     "synonymous": "LOW",
     "coding_sequence": "MODIFIER",
+    "mature_mirna": "MODIFIER",
     "5_prime_utr": "MODIFIER",
     "3_prime_utr": "MODIFIER",
     "non_coding": "MODIFIER",
+    "non_coding_transcript_exon": "MODIFIER",
     "intron": "MODIFIER",
+    "nmd_transcript": "MODIFIER",
+    "non_coding_transcript": "MODIFIER",
+    "coding_transcript": "MODIFIER",
     "intergenic": "MODIFIER",
 }
-"""bcftools csq terms, most severe first, with the impact Ensembl VEP gives the Sequence Ontology term.
+"""Consequence terms, most severe first, with the impact Ensembl VEP gives the Sequence Ontology term.
+
+The names are those of bcftools csq, which are Sequence Ontology's without `_variant`.
 
 Source: Ensembl, "Calculated variant consequences"; term names: bcftools csq (Danecek & McCarthy 2017,
 doi:10.1093/bioinformatics/btx100).
@@ -47,9 +61,9 @@ _RANK = {term: rank for rank, term in enumerate(SEVERITY)}
 def variants(
     work: Work, joint_calls: pl.LazyFrame, references: pl.LazyFrame, annotation_sources: pl.LazyFrame
 ) -> Outcome:
-    """Split and left-align the call set, predict consequences on haplotypes, and look alleles up in registered sites.
+    """Split and left-align the call set, predict consequences, and look alleles up in registered sites.
 
-    Without a gene model, ClinVar or known sites the columns they fill are null.
+    Without a gene model (VEP has its own), ClinVar or known sites the columns they fill are null.
     """
     del references  # the FASTA is a file of it; declared so that a new reference makes the variants stale
     cohort = work.partition
@@ -57,14 +71,19 @@ def variants(
     sources = annotation_sources.filter(pl.col("reference") == name).select("role", "file").collect()
     roles = dict(sources.iter_rows())
     job = _annotate(work, cohort, name, roles)
-    work.run(job)
-    frame = vcf.read_sites(work.destination / "annotated.vcf.gz")
-    rows = frame.with_columns(pl.lit(cohort).alias("cohort_id"), *_consequences(frame))
+    made = work.run(job)
+    path = work.destination / "annotated.vcf.gz"
+    frame = vcf.read_sites(path)
+    predicted = vep_consequences(path) if work.settings.annotator == "vep" else _csq_consequences(frame)
+    columns = [pl.Series(n, [p[i] for p in predicted], dtype=pl.String) for i, n in enumerate(_PREDICTED)]
+    rows = frame.with_columns(pl.lit(cohort).alias("cohort_id"), *columns)
     rows = _looked_up(rows, work, name, roles)
     notes: dict[str, str | float] = {
         f"{role}_registered": "yes" if role in roles else "no: its columns are null"
-        for role in ("genes", "clinvar", "known_sites")
+        for role in ("clinvar", "known_sites", *(() if work.settings.annotator == "vep" else ("genes",)))
     }
+    if work.settings.annotator == "vep":
+        notes["consequences"] = f"Ensembl VEP {made.tool_versions['vep']}"
     return Outcome(
         rows=arrow.typed(VARIANTS, rows),
         files=tuple(job.outputs.values()),
@@ -78,13 +97,16 @@ def _annotate(work: Work, cohort: str, name: str, roles: dict[str, str]) -> Job:
         "vcf": Input(str(joint), companions=(f"{joint.name}.tbi",)),
         "reference": tools.fasta(str(work.file(REFERENCES.key, name, f"{name}.fa")), name),
     }
-    csq = ""
-    if "genes" in roles:
+    predict, versions, parameters = "", {**tools.BCFTOOLS, **tools.TABIX}, dict[str, str]()
+    if work.settings.annotator == "vep":
+        predict, versions = f" | {_VEP}", {**tools.VEP, **versions}
+        parameters = {"cache": str(work.settings.vep_cache)}
+    elif "genes" in roles:
         inputs["genes"] = str(work.file(ANNOTATION_SOURCES.key, name, roles["genes"]))
         # Unphased genotypes are taken as they stand (`--phase a`), as bcftools csq's manual does for unphased calls.
         # Without --force it stops at the first transcript with a ribosomal slippage or an odd phase, and real gene
         # models have both; with it, it skips or warns.
-        csq = (
+        predict = (
             " | bcftools csq --no-version --force --phase a --ncsq 64 -f {inputs.reference}"
             " --gff-annot {inputs.genes} -"
         )
@@ -94,19 +116,34 @@ def _annotate(work: Work, cohort: str, name: str, roles: dict[str, str]) -> Job:
         command=(
             "bcftools norm --no-version --multiallelics -any --old-rec-tag OLD_REC --check-ref e "
             "--fasta-ref {inputs.reference} {inputs.vcf} | bcftools sort --temp-dir . -Ov -"
-            + csq
-            + " | grep -v '^##bcftools_' | bgzip > {outputs.vcf}\nbcftools index --tbi {outputs.vcf}\n"
+            + predict
+            + " | grep -v '^##bcftools_\\|^##VEP' | bgzip > {outputs.vcf}\nbcftools index --tbi {outputs.vcf}\n"
         ),
         inputs=inputs,
         outputs={"vcf": "annotated.vcf.gz", "tbi": "annotated.vcf.gz.tbi"},
-        tools=tools.BCFTOOLS | tools.TABIX,
-        cores=1,
+        parameters=parameters,
+        tools=versions,
+        cores=work.settings.cores if work.settings.annotator == "vep" else 1,
         memory_mib=4_000,
         minutes=30,
     )
 
 
-def _consequences(frame: pl.DataFrame) -> list[pl.Series]:
+_VEP = (
+    "vep --offline --cache --dir_cache {parameters.cache} --fasta {inputs.reference} --format vcf --vcf --symbol "
+    "--distance 0 --flag_pick_allele "
+    "--pick_order rank,mane_select,mane_plus_clinical,canonical,appris,tsl,biotype,ccds,length "
+    "--fork {cores} --no_stats --force_overwrite --input_file STDIN --output_file STDOUT"
+)
+"""Among equally severe consequences the picked one counts; without --distance 0 a neighbouring gene would, too.
+
+Source: Ensembl VEP, "Running VEP: options". The cache is a folder of the machine that runs it.
+"""
+
+_PREDICTED = ("gene", "transcript", "consequence", "impact", "amino_acid_change")
+
+
+def _csq_consequences(frame: pl.DataFrame) -> list[tuple[str | None, ...]]:
     """gene, transcript, consequence, impact, amino_acid_change from the BCSQ strings of the whole call set.
 
     A compound change is written once, at one of its records; the others point there as `@pos`. Several alleles may
@@ -117,20 +154,52 @@ def _consequences(frame: pl.DataFrame) -> list[pl.Series]:
         for one in (bcsq or "").split(","):
             if one and not one.startswith("@"):
                 written.setdefault((chrom, str(pos)), []).append(one)
-    found = [
+    return [
         most_severe([o for one in (bcsq or "").split(",") if one for o in _resolved(one, chrom, change, written)])
         for chrom, change, bcsq in frame.select(
             "chrom", pl.format("{}{}>{}", "pos", "ref", "alt").alias("change"), "bcsq"
         ).iter_rows()
     ]
-    names = ("gene", "transcript", "consequence", "impact", "amino_acid_change")
-    return [pl.Series(n, [f[i] for f in found], dtype=pl.String) for i, n in enumerate(names)]
 
 
 def _resolved(one: str, chrom: str, change: str, written: dict[tuple[str, str], list[str]]) -> list[str]:
     if not one.startswith("@"):
         return [one]
     return [told for told in written.get((chrom, one[1:]), []) if change in told.rpartition("|")[2].split("+")]
+
+
+def vep_consequences(path: Path) -> list[tuple[str | None, ...]]:
+    """gene, transcript, consequence, impact, amino_acid_change of each record of a split VCF that VEP annotated.
+
+    The fields of CSQ are those that its header line names. Source: Ensembl VEP, "Data formats", "VCF output".
+    """
+    from cyvcf2 import VCF  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - it has none
+
+    reader = cast("Any", VCF(str(path)))
+    names = reader.get_header_type("CSQ")["Description"].strip('"').rpartition("Format: ")[2].split("|")
+    return [
+        most_severe_vep([dict(zip(names, one.split("|"), strict=True)) for one in told.split(",")] if told else [])
+        for told in (record.INFO.get("CSQ") for record in reader)
+    ]
+
+
+def most_severe_vep(consequences: Sequence[Mapping[str, str]]) -> tuple[str | None, ...]:
+    """gene, transcript, consequence, impact and amino acid change of the most severe of VEP's, as `most_severe`.
+
+    >>> told = {"Gene": "ENSG1", "SYMBOL": "A", "Feature": "T1", "Consequence": "missense_variant"}
+    >>> most_severe_vep([{**told, "IMPACT": "MODERATE", "Amino_acids": "F/C", "Protein_position": "5"}])
+    ('A', 'T1', 'missense', 'MODERATE', '5F>5C')
+    """
+    in_genes = [told for told in consequences if told["Gene"]]
+    if not in_genes:
+        return (None,) * 5
+    terms = [[t.lower().removesuffix("_variant") for t in told["Consequence"].split("&")] for told in in_genes]
+    # A consequence that VEP picked goes before its equals.
+    best = min(range(len(in_genes)), key=lambda i: (min(map(_rank, terms[i])), in_genes[i].get("PICK") != "1"))
+    told = in_genes[best]
+    place, (before, _, after) = told.get("Protein_position", ""), told.get("Amino_acids", "").partition("/")
+    change = f"{place}{before}" + (f">{place}{after}" if after else "") if place and before else None
+    return told["SYMBOL"] or told["Gene"], told["Feature"] or None, "&".join(terms[best]), told["IMPACT"], change
 
 
 def most_severe(consequences: Sequence[str]) -> tuple[str | None, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lsdata.catalog.genomics import ANNOTATION_SOURCES, REFERENCES
+from lsdata.catalog.genomics import ANNOTATION_SOURCES, REFERENCES, VQSR_ROLES
 from lsdata.compute import Job
 from lsdata.derived import arrow
 from lsdata.errors import InvalidInput, JobFailed, MissingData, SettingError
@@ -26,13 +26,14 @@ _CONTIG = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-
 
 
 def register(work: Work) -> Outcome:
-    """Unpack and index `reference/<name>/<name>.fa(.gz)`: samtools faidx and dict, bwa index.
+    """Unpack and index `reference/<name>/<name>.fa(.gz)`: samtools faidx and dict, and what the aligner needs.
 
     Raises:
         InvalidInput: it is not a FASTA that these tools accept.
     """
     name = work.partition
     delivered = _delivered(work, name)
+    indexes = tools.indexes(work.settings)
     job = Job(
         name="index_reference",
         image=tools.IMAGE,
@@ -43,16 +44,16 @@ def register(work: Work) -> Outcome:
             "head -c 1 {outputs.fasta} | grep -qF '>' || { echo 'It does not start with >' >&2; exit 1; }\n"
             "samtools faidx {outputs.fasta}\n"
             "samtools dict --uri {outputs.fasta} -o {outputs.dict} {outputs.fasta}\n"
-            "bwa index {outputs.fasta}\n"
+            + "".join(f"{index.command}\n" for index in indexes.values())
         ),
         inputs={"fasta": str(delivered)},
         outputs={
             "fasta": f"{name}.fa",
             "fai": f"{name}.fa.fai",
             "dict": f"{name}.dict",
-            **{e: f"{name}.fa.{e}" for e in tools.BWA_INDEX},
+            **{suffix: f"{name}.fa.{suffix}" for index in indexes.values() for suffix in index.suffixes},
         },
-        tools=tools.BWA | tools.SAMTOOLS,
+        tools={**tools.SAMTOOLS, **{t: c for index in indexes.values() for t, c in index.tools.items()}},
         cores=1,
         memory_mib=6_000,
         minutes=90,
@@ -64,7 +65,7 @@ def register(work: Work) -> Outcome:
             f"reference/{name}/{delivered.name}",
             code="reference_not_usable",
             found=error.found,
-            allowed="a FASTA, plain, gzipped or bgzipped, that samtools and bwa can index",
+            allowed=f"a FASTA, plain, gzipped or bgzipped, that samtools and {' and '.join(indexes)} can index",
             do=f"Deliver it again. {error.do}",
         ) from error
     contigs = list(_dictionary(work.destination / f"{name}.dict"))
@@ -174,7 +175,7 @@ def facts(references: pl.DataFrame, name: str) -> tuple[str, int]:
 
 # -- what is known about a reference -----------------------------------------------------------------------------------
 
-_SITES = ("clinvar", "known_sites")
+_SITES = ("clinvar", "known_sites", *VQSR_ROLES)
 _INDEX = (".tbi", ".csi", ".md5")
 
 _MOST_MISMATCHES = 0.1
@@ -183,7 +184,7 @@ four differ, on the right one next to none."""
 
 
 def register_annotation(work: Work, references: pl.LazyFrame) -> Outcome:
-    """Make the delivered gene model, ClinVar, known sites and targets usable: own contigs only, sorted, indexed.
+    """Make the delivered gene model, sites and targets usable: own contigs only, sorted, indexed.
 
     What cannot be used is rejected; the other sources go on.
     """
@@ -206,6 +207,14 @@ def register_annotation(work: Work, references: pl.LazyFrame) -> Outcome:
                     found=f"a second file of {role}",
                     allowed="one file of each source",
                     do="Remove one of them.",
+                )
+            if role.startswith("vqsr_") and role not in VQSR_ROLES:
+                raise InvalidInput(
+                    where,
+                    code="unknown_resource",
+                    found="a resource of VQSR that has no known, training and truth values",
+                    allowed=", ".join(f"{r}.vcf.gz" for r in VQSR_ROLES),
+                    do="Rename the file, or remove it.",
                 )
             if role == "genes":
                 made, records, off = _genes(work, path, list(genome), fasta, name)

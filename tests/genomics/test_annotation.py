@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from lsdata.catalog import DATASETS
 from lsdata.catalog.genomics import ANNOTATION_SOURCES, REFERENCES, VARIANTS
 from lsdata.genomics import annotation, reference
-from lsdata.genomics.annotation import SEVERITY, most_severe
+from lsdata.genomics.annotation import SEVERITY, most_severe, most_severe_vep, vep_consequences
 from lsdata.lake.work import Outcome
 
 IMPACTS = ("HIGH", "MODERATE", "LOW", "MODIFIER")
@@ -221,6 +222,125 @@ def test_alleles_are_looked_up_as_alleles(desk: Any) -> None:
     assert told[20, "C"] == ("1003", "Benign", "rs1;rs2")
     assert told[20, "G"] == told[20, "*"] == (None, None, None)
     assert made.height == 5
+
+
+# ---------------------------------------------------------------- Ensembl VEP
+
+CSQ_FIELDS = (
+    "Allele|Consequence|IMPACT|SYMBOL|Gene|Feature_type|Feature|BIOTYPE|EXON|INTRON|HGVSc|HGVSp|cDNA_position|"
+    "CDS_position|Protein_position|Amino_acids|Codons|Existing_variation|DISTANCE|STRAND|FLAGS|PICK|SYMBOL_SOURCE|"
+    "HGNC_ID"
+)
+"""Columns of VEP 110, as its OutputFactory/VCF.pm orders them, with --symbol and --flag_pick_allele."""
+
+
+def csq(**told: str) -> str:
+    """One consequence as VEP joins it."""
+    return "|".join(told.get(name, "") for name in CSQ_FIELDS.split("|"))
+
+
+# The first is dbSNP rs267606766 as VEP annotated it (DHODH, Miller syndrome); the others are of the same form.
+CSQ = {
+    "rs267606766": "A|missense_variant|MODERATE|DHODH|ENSG00000102967|Transcript|ENST00000219240|protein_coding|4/9||||"
+    "475|454|152|G/R|Ggg/Agg|||1||1|HGNC|HGNC:2867",
+    "equals": ",".join(
+        csq(Allele="T", Consequence=term, IMPACT=impact, SYMBOL=f"B{i}", Gene=f"ENSG{i}", Feature=f"ENST{i}", PICK=pick,
+            Protein_position=place, Amino_acids=acid)
+        for i, term, impact, pick, place, acid in (
+            (2, "synonymous_variant", "LOW", "", "7", "F"),
+            (1, "synonymous_variant", "LOW", "1", "7", "F"),
+            (3, "intron_variant", "MODIFIER", "", "", ""),
+        )
+    ),
+    "several terms": csq(
+        Allele="-", Consequence="frameshift_variant&splice_region_variant&intron_variant", IMPACT="HIGH", Gene="ENSG9",
+        Feature="ENST9", Protein_position="2", Amino_acids="KL/X", FLAGS="cds_start_NF",
+    ),
+    "intergenic": csq(Allele="C", Consequence="intergenic_variant", IMPACT="MODIFIER"),
+    "new": csq(
+        Allele="G", Consequence="3_prime_UTR_variant&NMD_transcript_variant", IMPACT="MODIFIER", SYMBOL="N",
+        Gene="ENSGN", Feature="ENSTN", Existing_variation="rs1&COSV1",
+    ),
+}  # fmt: skip
+PREDICTED = {
+    "rs267606766": ("DHODH", "ENST00000219240", "missense", "MODERATE", "152G>152R"),
+    "equals": ("B1", "ENST1", "synonymous", "LOW", "7F"),
+    "several terms": ("ENSG9", "ENST9", "frameshift&splice_region&intron", "HIGH", "2KL>2X"),
+    "intergenic": (None,) * 5,
+    "new": ("N", "ENSTN", "3_prime_utr&nmd_transcript", "MODIFIER", None),
+}
+VEP_HEAD = (
+    '##VEP="v110" time="2024-01-15 10:00:00" cache="/data/vep/homo_sapiens/110_GRCh38" ensembl=110.584a8cf\n'
+    '##INFO=<ID=CSQ,Number=.,Type=String,Description="Consequence annotations from Ensembl VEP. '
+    f'Format: {CSQ_FIELDS}">\n'
+    "##VEP-command-line='vep --cache --dir_cache /data/vep'\n"
+)
+
+
+def test_what_vep_writes_is_read_as_its_header_says(tmp_path: Path) -> None:
+    rows = [
+        f"1\t{i}\t.\tA\tC\t.\t.\t" + (f"CSQ={told}" if told else ".") for i, told in enumerate([*CSQ.values(), ""], 1)
+    ]
+    path = tmp_path / "vep.vcf"
+    path.write_text(
+        head("1", []).replace("#CHROM", VEP_HEAD + "#CHROM").replace("\tFORMAT\n", "\n") + "\n".join(rows) + "\n"
+    )
+    assert all(one.count("|") == CSQ_FIELDS.count("|") for told in CSQ.values() for one in told.split(","))
+    assert vep_consequences(path) == [*PREDICTED.values(), (None,) * 5]
+
+
+@given(st.permutations(CSQ["equals"].split(",")))
+def test_of_equally_severe_consequences_the_picked_one_counts_in_any_order(told: list[str]) -> None:
+    fields = [dict(zip(CSQ_FIELDS.split("|"), one.split("|"), strict=True)) for one in told]
+    assert most_severe_vep(fields) == PREDICTED["equals"]
+
+
+def test_vep_and_csq_give_the_same_names_for_the_same_consequences() -> None:
+    """Ensembl's terms without `_variant`, in lower case, are those of bcftools csq, and VEP's impact is the same."""
+    impacts = {"missense_variant": "MODERATE", "splice_donor_variant": "HIGH", "5_prime_UTR_variant": "MODIFIER"}
+    for term, impact in impacts.items():
+        told = {"Gene": "G", "SYMBOL": "G", "Feature": "T", "Consequence": term, "IMPACT": impact}
+        name = most_severe_vep([told])[2]
+        assert most_severe([f"{name}|G|T|protein_coding"])[2:4] == (name, impact)
+
+
+VEP_STAND_IN = """#!/bin/bash
+case "$1" in --help) printf '  ensembl              : 110.584a8cf\\n  ensembl-vep          : 110.0\\n'; exit;; esac
+printf '%s\\n' "$@" > {arguments}
+awk -v OFS='\\t' -v head={head} '
+  /^#CHROM/ {{ while ((getline line < head) > 0) print line }}
+  /^#/ {{ print; next }}
+  {{ $8 = ($8 == "." ? "" : $8 ";") "CSQ={csq}"; print }}'
+"""
+
+
+def test_vep_is_asked_as_its_manual_says_and_leaves_no_path(desk: Any, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    desk.lake.settings = replace(desk.lake.settings, annotator="vep", vep_cache=tmp_path / "cache")
+    (tmp_path / "head").write_text(VEP_HEAD)
+    stand_in = tmp_path / "bin/vep"
+    stand_in.parent.mkdir()
+    told = VEP_STAND_IN.format(arguments=tmp_path / "arguments", head=tmp_path / "head", csq=CSQ["rs267606766"])
+    stand_in.write_text(told)
+    stand_in.chmod(0o755)
+    desk.runner = replace(desk.runner, path=f"{stand_in.parent}:{desk.runner.path}")
+    registered(desk, "hg", f">1\n{BASES}\n".encode(), {})
+    desk.call(calls("1", ["S1"], (*snv(BASES, 5), "0/1"), (20, "T", "A,C", "1/2")), "hg")
+    made = desk.run(VARIANTS, annotation.variants, "fam")
+    assert isinstance(made, Outcome)
+    assert (
+        made.rows.select("gene", "transcript", "consequence", "impact", "amino_acid_change").rows()
+        == [PREDICTED["rs267606766"]] * 3
+    )
+    assert made.rows["bcsq"].null_count() == 3
+    assert made.notes["consequences"] == "Ensembl VEP 110.0"
+    arguments = (tmp_path / "arguments").read_text().splitlines()
+    assert {"--offline", "--cache", "--vcf", "--symbol", "--fork", "--pick_order"} <= set(arguments)
+    assert arguments[arguments.index("--dir_cache") + 1] == str(tmp_path / "cache")
+    text = gzip.decompress(desk.lake.file(VARIANTS.key, "fam", "annotated.vcf.gz").read_bytes()).decode()
+    assert "##VEP" not in text
+    assert str(tmp_path) not in text
+    assert "ID=CSQ" in text
 
 
 # ---------------------------------------------------------------- the most severe

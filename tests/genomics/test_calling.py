@@ -1,9 +1,11 @@
 """Shards, the choice of filters, and the hard filters themselves against a second implementation."""
 
+import gzip
 import random
+import re
 import subprocess
+from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsdata.catalog.genomics import ANNOTATION_SOURCES, GVCFS, JOINT_CALLS, REFERENCES
-from lsdata.compute import Job
+from lsdata.catalog.genomics import ANNOTATION_SOURCES, GVCFS, JOINT_CALLS, REFERENCES, VQSR_ROLES
 from lsdata.derived import arrow
-from lsdata.errors import InvalidInput, MissingData
-from lsdata.genomics import calling, reference, tools
-from lsdata.genomics.calling import HARD_FILTERS, VQSR_SAMPLES, filtering, shards
+from lsdata.errors import InvalidInput, JobFailed, MissingData
+from lsdata.genomics import calling, reference
+from lsdata.genomics.calling import HARD_FILTERS, VQSR, VQSR_SAMPLES, filtering, shards
 from lsdata.lake.work import Outcome, Work
+
+SEQUENCE = "ACGTTGCAACCAGTCAAGTC" * 500
 
 CONTIG_SETS = st.lists(
     st.tuples(st.text("abc1", min_size=1, max_size=3), st.integers(1, 300)), max_size=12, unique_by=lambda c: c[0]
@@ -46,18 +49,157 @@ def test_a_human_genome_makes_shards_that_keep_cores_busy() -> None:
     assert len(groups) == 24
 
 
-@pytest.mark.parametrize("truth", [True, False])
 @pytest.mark.parametrize("samples", [1, VQSR_SAMPLES - 1, VQSR_SAMPLES, 10_000])
-def test_vqsr_needs_samples_and_truth_sites(samples: int, truth: bool) -> None:
-    method, why = filtering(samples, truth)
-    assert method == ("VQSR" if samples >= VQSR_SAMPLES and truth else "hard_filters")
-    assert str(samples) in why or "truth" in why
+@pytest.mark.parametrize("roles", [(), ("vqsr_hapmap", "vqsr_dbsnp"), ("vqsr_1000g", "vqsr_mills"), VQSR_ROLES])
+def test_vqsr_needs_samples_and_sites_of_both_kinds(samples: int, roles: tuple[str, ...]) -> None:
+    method, why = filtering(samples, roles)
+    assert method == ("VQSR" if samples >= VQSR_SAMPLES and roles == VQSR_ROLES else "hard_filters")
     assert method in (JOINT_CALLS.column("filter_method").codelist or ())
+    if samples >= VQSR_SAMPLES and roles == ("vqsr_hapmap", "vqsr_dbsnp"):
+        assert "no training sites for INDEL" in why
+    if samples >= VQSR_SAMPLES and roles == ("vqsr_1000g", "vqsr_mills"):
+        assert "no truth sites for SNP" in why
+
+
+def test_every_resource_is_declared_and_used() -> None:
+    used = {role for model in VQSR.values() for role in model.resources}
+    assert used == set(VQSR_ROLES) <= set(ANNOTATION_SOURCES.column("role").codelist or ())
+    # ApplyVQSR filters by tranches at or above its level, so one has to be there.
+    assert all(any(t >= model.sensitivity for t in model.tranches) for model in VQSR.values())
+    # dbSNP is for reports: 2,000,000 sites of unknown origin must neither train nor judge.
+    assert all("training=false,truth=false" in model.resources["vqsr_dbsnp"] for model in VQSR.values())
+
+
+# ---------------------------------------------------------------- VQSR by the real GATK
+
+GOOD = {
+    "QD": (20, 4),
+    "FS": (2, 1),
+    "SOR": (0.8, 0.3),
+    "MQ": (60, 0.5),
+    "MQRankSum": (0, 0.5),
+    "ReadPosRankSum": (0, 0.5),
+}
+BAD = {"QD": (4, 2), "FS": (40, 10), "SOR": (4, 1), "MQ": (45, 4), "MQRankSum": (-5, 2), "ReadPosRankSum": (-4, 2)}
+VCF_HEAD = "##fileformat=VCFv4.2\n##contig=<ID=1,length={length}>\n" + "".join(
+    f'##INFO=<ID={tag},Number=1,Type={"Integer" if tag == "DP" else "Float"},Description="x">\n'
+    for tag in (*GOOD, "DP")
+)
+COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+
+
+def sites(seed: int, snps: int, indels: int) -> list[dict[str, Any]]:
+    """A call set of which three of four sites are real, and look it; half of the real ones are known from elsewhere."""
+    draw = random.Random(seed)
+    kinds = ["SNP"] * snps + ["INDEL"] * indels
+    draw.shuffle(kinds)
+    rows: list[dict[str, Any]] = []
+    for i, kind in enumerate(kinds):
+        pos = 20 * i + 10
+        ref = SEQUENCE[(pos - 1) % len(SEQUENCE)]
+        real = draw.random() < 0.75
+        # An insertion that ends like the base before it could be written further left.
+        other = draw.choice([b for b in "ACGT" if b != ref])
+        alt = other if kind == "SNP" else f"{ref}{draw.choice('ACGT')}{other}"
+        told = {tag: draw.gauss(*spread) for tag, spread in (GOOD if real else BAD).items()}
+        info = ";".join(f"{tag}={value:.3f}" for tag, value in told.items()) + f";DP={round(draw.gauss(900, 60))}"
+        known = real and draw.random() < 0.5
+        rows.append({"pos": pos, "ref": ref, "alt": alt, "kind": kind, "real": real, "known": known, "info": info})
+    return rows
+
+
+def vcf(rows: list[dict[str, Any]], length: int) -> bytes:
+    lines = ["\t".join(["1", str(r["pos"]), ".", r["ref"], r["alt"], "500", ".", r["info"]]) for r in rows]
+    return (VCF_HEAD.format(length=length) + COLUMNS + "".join(f"{line}\n" for line in lines)).encode()
+
+
+def filtered(desk: Any, rows: list[dict[str, Any]], samples: int = VQSR_SAMPLES) -> tuple[str, str, pl.DataFrame]:
+    """Register the known sites as resources and filter the call set as joint calling does."""
+    length = 20 * len(rows) + 100
+    desk.land("reference/hg/hg.fa", ">1\n" + (SEQUENCE * (length // len(SEQUENCE) + 1))[:length] + "\n")
+    desk.run(REFERENCES, reference.register, "hg")
+    for role, kind in (("vqsr_hapmap", "SNP"), ("vqsr_mills", "INDEL")):
+        known = [{**r, "info": "."} for r in rows if r["known"] and r["kind"] == kind]
+        desk.land(f"reference/hg/{role}.vcf.gz", gzip.compress(vcf(known, length)))
+    assert isinstance(desk.run(ANNOTATION_SOURCES, reference.register_annotation, "hg"), Outcome)
+    assert desk.codes() == []
+    method, why, found = by_gatk(desk, vcf(rows, length), length, samples)
+    return method, why, pl.DataFrame(rows).with_columns(pl.col("pos").replace_strict(found).alias("filter"))
+
+
+def by_gatk(desk: Any, text: bytes, length: int, samples: int) -> tuple[str, str, dict[int, str]]:
+    """Filter a call set as joint calling does: the method, why, and FILTER by position."""
+    roles = dict(desk.lake.read(ANNOTATION_SOURCES.key).collect().select("role", "file").iter_rows())
+    with desk.lake.staging(JOINT_CALLS.key) as staging:
+        work = Work(
+            partition="fam", lake=desk.lake, staging=staging, runner=desk.runner, landed=(), log=desk.heard.append
+        )
+        raw = work.destination / "raw.vcf.gz"
+        raw.write_bytes(subprocess.run(["bgzip", "-c"], input=text, capture_output=True, check=True).stdout)
+        subprocess.run(["tabix", "-p", "vcf", raw], check=True)
+        method, why, kept = calling._filter(work, "hg", samples, roles, length)  # pyright: ignore[reportPrivateUsage]
+        joint = work.destination / "joint.vcf.gz"
+        assert {path.name for path in work.destination.iterdir()} == {joint.name, f"{joint.name}.tbi", *kept}
+        look = ("bcftools", "query", "-f", "%POS\t%FILTER\n"), ("bcftools", "view", "--no-version", "-h")
+        told, head = (subprocess.run([*c, joint], capture_output=True, check=True, text=True).stdout for c in look)
+        assert str(desk.lake.settings.home) not in head
+    return method, why, {int(pos): f for pos, f in (line.split("\t") for line in told.splitlines())}
+
+
+def test_vqsr_keeps_what_looks_like_known_sites_and_says_what_it_learned_from(desk: Any) -> None:
+    rows = sites(1, snps=3_600, indels=3_200)
+    method, why, made = filtered(desk, rows)
+    assert method == "VQSR", why
+    known = made.filter("known").group_by("kind").len()
+    assert all(f"{n} {kind} training sites" in why for kind, n in known.iter_rows()), (why, known)
+    passing = (pl.col("filter") == "PASS").mean().alias("passing")
+    of_truth = dict(made.filter("known").group_by("kind").agg(passing).iter_rows())
+    # What the sensitivity to truth sites means; the cut falls between two of them.
+    assert all(of_truth[kind] * 100 >= model.sensitivity - 0.1 for kind, model in VQSR.items()), of_truth
+    shares = dict(made.filter(~pl.col("known")).group_by("real").agg(passing).iter_rows())
+    assert shares[False] < 0.02
+    assert shares[True] > 0.5  # what no resource knows starts with a low prior
+    assert any(f.startswith("VQSRTranche") for f in made["filter"])
+
+
+def test_where_vqsr_has_too_few_sites_hard_filters_are_applied_and_the_reason_says_so(desk: Any) -> None:
+    method, why, made = filtered(desk, sites(2, snps=3_600, indels=200))
+    assert method == "hard_filters"
+    assert "VQSR failed on these data: Training with very few variant sites" in why
+    assert {one for f in made["filter"] for one in f.split(";")} <= {"PASS", *(n for n, _ in HARD_FILTERS)}
+    assert (made.filter("real")["filter"] == "PASS").mean() > 0.9  # type: ignore[operator]
+
+
+def test_where_an_annotation_does_not_vary_hard_filters_are_applied(desk: Any) -> None:
+    rows = sites(3, snps=1_000, indels=100)
+    for row in rows:
+        row["info"] = re.sub(r"MQ=[0-9.]+", "MQ=60", row["info"])
+    method, why, _ = filtered(desk, rows)
+    assert (method, "zero variance" in why) == ("hard_filters", True)
+
+
+def test_a_failure_that_is_not_of_the_data_is_not_hidden_by_hard_filters(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = replace(VQSR["SNP"], resources={"vqsr_hapmap": "known=false,training=true,truth=true,prior=many"})
+    monkeypatch.setattr(calling, "VQSR", {**VQSR, "SNP": broken})
+    with pytest.raises(JobFailed):
+        filtered(desk, sites(4, snps=300, indels=200))
+
+
+def test_a_resource_that_nobody_knows_is_refused_and_the_rest_goes_on(desk: Any) -> None:
+    desk.land("reference/hg/hg.fa", f">1\n{SEQUENCE}\n")
+    desk.run(REFERENCES, reference.register, "hg")
+    site = {"pos": 10, "ref": SEQUENCE[9], "alt": SEQUENCE[9] + "TT", "info": "."}
+    for name in ("vqsr_mills", "vqsr_mine"):
+        desk.land(f"reference/hg/{name}.vcf.gz", gzip.compress(vcf([site], len(SEQUENCE))))
+    made = desk.run(ANNOTATION_SOURCES, reference.register_annotation, "hg")
+    assert made.rows["role"].to_list() == ["vqsr_mills"]
+    assert desk.codes() == ["unknown_resource"]
 
 
 # ---------------------------------------------------------------- hard filters
 
-SEQUENCE = "ACGTTGCAACCAGTCAAGTC" * 500
 EDGES = {
     "QD": ("0", "1.99", "2.0", "2.01", "40", "-3.5", "NaN"),
     "FS": ("0", "60.0", "60.001", "200.0", "200.001", "1e4", "Infinity", "NaN"),
@@ -141,7 +283,7 @@ def expected(rows: pl.DataFrame) -> pl.Series:
     return failed.replace("", "PASS")
 
 
-def test_hard_filters_are_what_the_article_says(desk: Any, tmp_path: Path) -> None:
+def test_hard_filters_are_what_the_article_says(desk: Any) -> None:
     desk.land("reference/hg/hg.fa", f">1\n{SEQUENCE}\n")
     desk.run(REFERENCES, reference.register, "hg")
     rows = extremes()
@@ -154,39 +296,9 @@ def test_hard_filters_are_what_the_article_says(desk: Any, tmp_path: Path) -> No
         for r in rows.iter_rows(named=True)
     ]  # fmt: skip
     text = head + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "\n".join(lines) + "\n"
-    raw = tmp_path / "raw.vcf.gz"
-    raw.write_bytes(subprocess.run(["bgzip", "-c"], input=text.encode(), capture_output=True, check=True).stdout)
-    subprocess.run(["tabix", "-p", "vcf", raw], check=True)
-
-    # The very command of joint calling, from VariantFiltration to where its output is taken up.
-    genome = pl.DataFrame({"contig": ["1"], "length_bp": [len(SEQUENCE)]})
-    with desk.lake.staging("silver/genomics/joint_calls") as staging:
-        work = Work(partition="fam", lake=desk.lake, staging=staging, runner=desk.runner, landed=(), log=print)
-        place = desk.lake.folder("silver/genomics/gvcfs", "S1") / "S1.g.vcf.gz"
-        place.parent.mkdir(parents=True)
-        place.touch()
-        whole = calling._genotype(work, "fam", "hg", genome, ["S1"], update=False, bases=len(SEQUENCE))  # pyright: ignore[reportPrivateUsage]
-        start = whole.command.index("gatk --java-options {parameters.java} VariantFiltration")
-        filtration = whole.command[start : whole.command.index("bcftools view", start)]
-        fasta = desk.lake.file(REFERENCES.key, "hg", "hg.fa")
-        job = Job(
-            name="filter",
-            image=tools.IMAGE,
-            command=f"raw={{inputs.raw}}\nln -s $raw $raw.tbi .\n{filtration}\ncp filtered.vcf.gz {{outputs.vcf}}\n",
-            inputs={"raw": str(raw), "reference": tools.fasta(str(fasta), "hg")},
-            outputs={"vcf": "done.vcf.gz"},
-            parameters={k: v for k, v in whole.parameters.items() if not k.startswith("contig")},
-            tools=tools.GATK,
-            cores=1,
-            memory_mib=1000,
-            minutes=1,
-        )
-        work.run(job)
-        told = subprocess.run(
-            ["bcftools", "query", "-f", "%POS\t%FILTER\n", work.destination / "done.vcf.gz"],
-            capture_output=True, check=True, text=True,
-        ).stdout  # fmt: skip
-    found = {int(pos): ";".join(sorted(f.split(";"))) for pos, f in (line.split("\t") for line in told.splitlines())}
+    _, why, told = by_gatk(desk, text.encode(), len(SEQUENCE), samples=2)
+    assert "2 samples" in why
+    found = {int(pos): ";".join(sorted(f.split(";"))) for pos, f in told.items()}
     other = [
         {**row, "gatk": found[row["pos"]], "ours": ours}
         for row, ours in zip(rows.iter_rows(named=True), expected(rows), strict=True)
