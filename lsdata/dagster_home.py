@@ -3,6 +3,7 @@ library: `make setup` has every Python of the environment import it, so that Dag
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -37,13 +38,17 @@ storage:
 def ensure(home: Path) -> Path:
     """Dagster's home with its configuration: `DAGSTER_HOME` where that is set, else `home`/dagster.
 
-    With `LSDATA_POSTGRES_URL` set, runs and events are kept in that database; in SQLite files otherwise.
+    With `LSDATA_POSTGRES_URL` set, runs and events are kept in that database; in SQLite files otherwise. The file names
+    the variable, never its value: that holds a password.
     """
+    if postgres := os.environ.get("LSDATA_POSTGRES_URL"):
+        # SQLAlchemy 2.1 would look for psycopg 3 behind a plain URL; what dagster-postgres comes with is psycopg2.
+        os.environ["LSDATA_POSTGRES_URL"] = re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", postgres)
     folder = Path(os.environ.setdefault("DAGSTER_HOME", str(home / "dagster")))
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "dagster.yaml"
     if not config.exists():
-        config.write_text(_CONFIG + (_POSTGRES if os.environ.get("LSDATA_POSTGRES_URL") else ""))
+        config.write_text(_CONFIG + (_POSTGRES if postgres else ""))
     return folder
 
 

@@ -105,7 +105,9 @@ class Column:
         unit: of a number: UCUM where it has a symbol, else a noun (`count`, `bp`, `1-based position`).
         codelist: all values allowed.
         vocabulary: the outside vocabulary that the values come from.
-        source: `layer/domain/dataset.column` of the columns it is derived from.
+        source: `layer/domain/dataset.column` of the columns it is derived from. For what is read from a file beside the
+            rows of a dataset: the column with its checksum, or with the checksum of what that file was made from.
+        constant: what the value follows from if not from data, e.g. the tool that ran; it has no source then.
         minimum, maximum: bounds, inclusive.
         pattern: regular expression the whole value matches (Rust/RE2 syntax).
     """
@@ -119,6 +121,7 @@ class Column:
     codelist: tuple[str, ...] | None = None
     vocabulary: str | None = None
     source: tuple[str, ...] = ()
+    constant: str | None = None
     minimum: float | None = None
     maximum: float | None = None
     pattern: str | None = None
@@ -319,6 +322,8 @@ def _column_faults(column: Column) -> Iterator[str]:
         yield f"{column.name} has its minimum above its maximum"
     if (column.codelist or column.pattern) and column.type != "string":
         yield f"{column.name} has a codelist or a pattern and is no text"
+    if column.constant and column.source:
+        yield f"{column.name} is constant and has a source"
     try:
         re.compile(column.pattern or "")
     except re.error:

@@ -71,24 +71,65 @@ def _lab(key: str, **declared: object) -> Dataset:
     return Dataset(key=key, **{**common, **declared})  # pyright: ignore[reportArgumentType] - Dataset checks them
 
 
-def _count(name: str, doc: str, *, nullable: bool = False, source: tuple[str, ...] = ()) -> Column:
+_From = tuple[str, ...]
+
+
+def _count(name: str, doc: str, *, nullable: bool = False, source: _From = ()) -> Column:
     return Column(
         name=name, type="int64", phi=_none, unit="count", minimum=0, doc=doc, nullable=nullable, source=source
     )
 
 
-def _fraction(name: str, doc: str, *, nullable: bool = False) -> Column:
+def _fraction(name: str, doc: str, *, nullable: bool = False, source: _From = ()) -> Column:
     return Column(
-        name=name, type="float64", phi=_none, unit="fraction", minimum=0, maximum=1, doc=doc, nullable=nullable
+        name=name,
+        type="float64",
+        phi=_none,
+        unit="fraction",
+        minimum=0,
+        maximum=1,
+        doc=doc,
+        nullable=nullable,
+        source=source,
     )
 
 
-def _quantity(name: str, unit: str, doc: str, *, nullable: bool = True, type: Type = "float64") -> Column:
-    return Column(name=name, type=type, phi=_none, unit=unit, doc=doc, nullable=nullable)
+def _quantity(
+    name: str, unit: str, doc: str, *, nullable: bool = True, type: Type = "float64", source: _From = ()
+) -> Column:
+    return Column(name=name, type=type, phi=_none, unit=unit, doc=doc, nullable=nullable, source=source)
 
 
-def _text(name: str, doc: str, *, nullable: bool = False, codelist: tuple[str, ...] | None = None) -> Column:
-    return Column(name=name, type="string", phi=_none, doc=doc, nullable=nullable, codelist=codelist)
+def _text(
+    name: str,
+    doc: str,
+    *,
+    nullable: bool = False,
+    codelist: tuple[str, ...] | None = None,
+    source: _From = (),
+    constant: str | None = None,
+) -> Column:
+    return Column(
+        name=name,
+        type="string",
+        phi=_none,
+        doc=doc,
+        nullable=nullable,
+        codelist=codelist,
+        source=source,
+        constant=constant,
+    )
+
+
+_FASTQ: _From = ("bronze/genomics/fastq_manifest.sha256",)
+_ALIGNED: _From = (*_FASTQ, "bronze/genomics/references.fasta_sha256")
+_CRAM: _From = ("silver/genomics/alignments.reads_mapped", "silver/genomics/alignments.reference_sha256")
+_TARGETS: _From = ("bronze/genomics/annotation_sources.delivered_sha256", "bronze/genomics/references.contig")
+_CALL_SET: _From = ("silver/genomics/joint_calls.gvcf_sha256",)
+_KNOWN: _From = (*_CALL_SET, "bronze/genomics/annotation_sources.delivered_sha256")
+_GT: _From = ("silver/genomics/genotypes.gt",)
+_PASS: _From = ("silver/genomics/variants.filter",)
+"""What columns come from that are read from reads, CRAM, joint VCF and annotation, or counted over PASS genotypes."""
 
 
 SEQUENCING_RUNS = _lab(
@@ -304,10 +345,16 @@ FASTQ_QC = _lab(
         RUN_ID,
         SAMPLE_ID,
         _text("path", "FASTQ, as in fastq_manifest."),
-        METRIC,
-        VALUE,
-        UNIT,
-        _text("verdict", "FastQC's verdict on the module.", nullable=True, codelist=("pass", "warn", "fail")),
+        METRIC.but(constant="FastQC's names"),
+        VALUE.but(source=_FASTQ),
+        UNIT.but(constant="the unit of the metric"),
+        _text(
+            "verdict",
+            "FastQC's verdict on the module.",
+            nullable=True,
+            codelist=("pass", "warn", "fail"),
+            source=_FASTQ,
+        ),
     ),
     files=(
         FileKind(name="multiqc_report.html", format="HTML", doc="MultiQC over all files of the run."),
@@ -340,19 +387,23 @@ ALIGNMENTS = _lab(
     columns=(
         SAMPLE_ID,
         REFERENCE,
-        SHA256.but(name="reference_sha256", doc="SHA-256 of the reference FASTA aligned to."),
-        _text("aligner", "Aligner and version."),
-        _count("reads", "Primary reads, mapped or not."),
-        _count("reads_mapped", "Primary reads mapped."),
-        _count("reads_properly_paired", "Primary reads mapped in a proper pair."),
-        _count("reads_duplicate", "Primary reads marked as duplicates."),
-        _fraction("mapped_fraction", "Mapped reads of all.", nullable=True),
-        _fraction("duplicate_fraction", "Duplicate reads of mapped reads.", nullable=True),
-        _quantity("insert_size_mean_bp", "bp", "Mean insert size of proper pairs."),
-        _quantity("insert_size_sd_bp", "bp", "Standard deviation of the insert size."),
-        _quantity("coverage_mean_x", "x", "Mean depth over the reference, duplicates left out."),
-        _fraction("coverage_20x_fraction", "Reference bases covered 20 times or more.", nullable=True),
-        _text("cram_version", "CRAM version written."),
+        SHA256.but(
+            name="reference_sha256",
+            doc="SHA-256 of the reference FASTA aligned to.",
+            source=("bronze/genomics/references.fasta_sha256",),
+        ),
+        _text("aligner", "Aligner and version.", constant="the tool that ran"),
+        _count("reads", "Primary reads, mapped or not.", source=_FASTQ),
+        _count("reads_mapped", "Primary reads mapped.", source=_ALIGNED),
+        _count("reads_properly_paired", "Primary reads mapped in a proper pair.", source=_ALIGNED),
+        _count("reads_duplicate", "Primary reads marked as duplicates.", source=_ALIGNED),
+        _fraction("mapped_fraction", "Mapped reads of all.", nullable=True, source=_ALIGNED),
+        _fraction("duplicate_fraction", "Duplicate reads of mapped reads.", nullable=True, source=_ALIGNED),
+        _quantity("insert_size_mean_bp", "bp", "Mean insert size of proper pairs.", source=_ALIGNED),
+        _quantity("insert_size_sd_bp", "bp", "Standard deviation of the insert size.", source=_ALIGNED),
+        _quantity("coverage_mean_x", "x", "Mean depth over the reference, duplicates left out.", source=_ALIGNED),
+        _fraction("coverage_20x_fraction", "Reference bases covered 20 times or more.", nullable=True, source=_ALIGNED),
+        _text("cram_version", "CRAM version written.", constant="the tool that ran"),
     ),
     files=(
         FileKind(name="*.cram", format="CRAM", doc="Sorted alignments, duplicates marked."),
@@ -389,10 +440,10 @@ GVCFS = _lab(
     columns=(
         SAMPLE_ID,
         REFERENCE,
-        _text("caller", "Variant caller and version."),
-        _count("variant_records", "Records with an alternate allele other than <NON_REF> or <*>."),
-        _count("reference_blocks", "Reference blocks."),
-        SHA256.but(name="gvcf_sha256", doc="SHA-256 of the gVCF."),
+        _text("caller", "Variant caller and version.", constant="the tool that ran"),
+        _count("variant_records", "Records with an alternate allele other than <NON_REF> or <*>.", source=_CRAM),
+        _count("reference_blocks", "Reference blocks.", source=_CRAM),
+        SHA256.but(name="gvcf_sha256", doc="SHA-256 of the gVCF.", source=_CRAM),
     ),
     files=(
         FileKind(name="*.g.vcf.gz", format="gVCF", doc="The gVCF."),
@@ -416,12 +467,14 @@ TARGET_COVERAGE = _lab(
     ),
     columns=(
         SAMPLE_ID,
-        CHROM,
-        _quantity("start", "0-based position", "First base, 0-based.", nullable=False, type="int64"),
-        _quantity("end", "0-based position", "End, exclusive.", nullable=False, type="int64"),
-        _text("target", "Name of the target."),
-        _quantity("coverage_mean_x", "x", "Mean depth, duplicates left out.", nullable=False),
-        _fraction("coverage_20x_fraction", "Bases covered 20 times or more."),
+        CHROM.but(source=_TARGETS),
+        _quantity("start", "0-based position", "First base, 0-based.", nullable=False, type="int64", source=_TARGETS),
+        _quantity("end", "0-based position", "End, exclusive.", nullable=False, type="int64", source=_TARGETS),
+        _text("target", "Name of the target.", source=_TARGETS),
+        _quantity(
+            "coverage_mean_x", "x", "Mean depth, duplicates left out.", nullable=False, source=(*_CRAM, *_TARGETS)
+        ),
+        _fraction("coverage_20x_fraction", "Bases covered 20 times or more.", source=(*_CRAM, *_TARGETS)),
     ),
 )
 
@@ -440,11 +493,21 @@ SAMPLE_METRICS = _lab(
     ),
     columns=(
         SAMPLE_ID,
-        METRIC,
-        _text("scope", "What it is measured over: sample, or the name of a target."),
-        VALUE,
-        UNIT,
-        _text("tool", "What measured it."),
+        METRIC.but(constant="names of the columns that the values stand in"),
+        _text(
+            "scope",
+            "What it is measured over: sample, or the name of a target.",
+            source=tuple(f"{TARGET_COVERAGE.key}.{name}" for name in ("target", "chrom", "start", "end")),
+        ),
+        VALUE.but(
+            source=(
+                *(f"{FASTQ_MANIFEST.key}.{name}" for name in ("reads", "bases", "q30_bases", "gc_bases", "max_len")),
+                *(f"{d.key}.{c.name}" for d in (ALIGNMENTS, GVCFS) for c in d.columns if c.unit),
+                f"{TARGET_COVERAGE.key}.coverage_mean_x",
+            )
+        ),
+        UNIT.but(constant="the unit of the metric"),
+        _text("tool", "What measured it.", constant="the tool that ran"),
     ),
 )
 
@@ -466,9 +529,23 @@ RUN_REPORTS = _lab(
     columns=(
         RUN_ID,
         SAMPLE_ID,
-        Column(name="fastqc", type="bool", phi=_none, doc="FastQC is in the report."),
-        Column(name="alignment", type="bool", phi=_none, doc="samtools stats, flagstat and markdup are in the report."),
-        Column(name="calls", type="bool", phi=_none, doc="bcftools stats are in the report."),
+        Column(
+            name="fastqc", type="bool", phi=_none, doc="FastQC is in the report.", source=(f"{FASTQ_QC.key}.sample_id",)
+        ),
+        Column(
+            name="alignment",
+            type="bool",
+            phi=_none,
+            doc="samtools stats, flagstat and markdup are in the report.",
+            source=(f"{ALIGNMENTS.key}.sample_id",),
+        ),
+        Column(
+            name="calls",
+            type="bool",
+            phi=_none,
+            doc="bcftools stats are in the report.",
+            source=(f"{GVCFS.key}.sample_id",),
+        ),
     ),
     files=(FileKind(name="multiqc_report.html", format="HTML", doc="The report."),),
     expectations=(
@@ -499,15 +576,35 @@ JOINT_CALLS = _lab(
     columns=(
         COHORT_ID,
         SAMPLE_ID,
-        Column(name="called", type="bool", phi=_none, doc="The sample has a gVCF and is in the call set."),
+        Column(
+            name="called",
+            type="bool",
+            phi=_none,
+            doc="The sample has a gVCF and is in the call set.",
+            source=(f"{GVCFS.key}.sample_id",),
+        ),
         SHA256.but(name="gvcf_sha256", nullable=True, doc="SHA-256 of the gVCF that was imported."),
-        REFERENCE,
-        _text("import_mode", "How GenomicsDB was filled.", codelist=("full", "update")),
-        _text("filter_method", "Filtering applied.", codelist=("VQSR", "hard_filters", "caller")),
-        _text("filter_reason", "Why that one; where VQSR was tried in vain, what GATK said."),
-        _text("caller", "Genotyper and version."),
-        _count("records", "Records in the call set."),
-        _count("records_pass", "Records that pass."),
+        REFERENCE.but(source=(f"{GVCFS.key}.reference",)),
+        _text(
+            "import_mode",
+            "How GenomicsDB was filled.",
+            codelist=("full", "update"),
+            constant="which gVCFs the last call set holds",
+        ),
+        _text(
+            "filter_method",
+            "Filtering applied.",
+            codelist=("VQSR", "hard_filters", "caller"),
+            source=(f"{COHORTS.key}.sample_id",),
+        ),
+        _text(
+            "filter_reason",
+            "Why that one; where VQSR was tried in vain, what GATK said.",
+            source=(f"{COHORTS.key}.sample_id",),
+        ),
+        _text("caller", "Genotyper and version.", constant="the tool that ran"),
+        _count("records", "Records in the call set.", source=(f"{GVCFS.key}.gvcf_sha256",)),
+        _count("records_pass", "Records that pass.", source=(f"{GVCFS.key}.gvcf_sha256",)),
     ),
     files=(
         FileKind(name="joint.vcf.gz", format="VCF", doc="The multi-sample call set."),
@@ -537,26 +634,31 @@ VARIANTS = _lab(
         Upstream(key=ANNOTATION_SOURCES.key, by="reference", through=JOINT_CALLS.key, required=False),
     ),
     columns=(
-        *_VARIANT_KEY,
-        _SITE,
-        _quantity("qual", "phred", "VCF QUAL."),
-        FILTER,
-        _count("ac", "INFO/AC: alternate allele count as called.", nullable=True),
-        _count("an", "INFO/AN: alleles called.", nullable=True),
-        _count("info_dp", "INFO/DP: depth over samples.", nullable=True),
-        _quantity("qd", "phred per read", "INFO/QD: quality by depth."),
-        _quantity("fs", "phred", "INFO/FS: Fisher strand bias."),
-        _quantity("sor", "log odds", "INFO/SOR: strand odds ratio."),
-        _quantity("mq", "phred", "INFO/MQ: root mean square mapping quality."),
-        _quantity("mq_rank_sum", "z", "INFO/MQRankSum."),
-        _quantity("read_pos_rank_sum", "z", "INFO/ReadPosRankSum."),
-        GENE,
-        _text("transcript", "Transcript of the most severe consequence.", nullable=True),
-        CONSEQUENCE,
-        IMPACT,
-        _text("amino_acid_change", "As bcftools csq writes it, e.g. 5F>5C.", nullable=True),
-        _text("bcsq", "All consequences as bcftools csq wrote them, haplotype-aware; null with VEP.", nullable=True),
-        _text("clinvar_id", "ClinVar variation identifier.", nullable=True),
+        COHORT_ID,
+        *(c.but(source=_CALL_SET) for c in (*_VARIANT_KEY[1:], _SITE)),
+        _quantity("qual", "phred", "VCF QUAL.", source=_CALL_SET),
+        FILTER.but(source=(*_CALL_SET, f"{JOINT_CALLS.key}.filter_method")),
+        _count("ac", "INFO/AC: alternate allele count as called.", nullable=True, source=_CALL_SET),
+        _count("an", "INFO/AN: alleles called.", nullable=True, source=_CALL_SET),
+        _count("info_dp", "INFO/DP: depth over samples.", nullable=True, source=_CALL_SET),
+        _quantity("qd", "phred per read", "INFO/QD: quality by depth.", source=_CALL_SET),
+        _quantity("fs", "phred", "INFO/FS: Fisher strand bias.", source=_CALL_SET),
+        _quantity("sor", "log odds", "INFO/SOR: strand odds ratio.", source=_CALL_SET),
+        _quantity("mq", "phred", "INFO/MQ: root mean square mapping quality.", source=_CALL_SET),
+        _quantity("mq_rank_sum", "z", "INFO/MQRankSum.", source=_CALL_SET),
+        _quantity("read_pos_rank_sum", "z", "INFO/ReadPosRankSum.", source=_CALL_SET),
+        GENE.but(source=_KNOWN),
+        _text("transcript", "Transcript of the most severe consequence.", nullable=True, source=_KNOWN),
+        CONSEQUENCE.but(source=_KNOWN),
+        IMPACT.but(source=_KNOWN),
+        _text("amino_acid_change", "As bcftools csq writes it, e.g. 5F>5C.", nullable=True, source=_KNOWN),
+        _text(
+            "bcsq",
+            "All consequences as bcftools csq wrote them, haplotype-aware; null with VEP.",
+            nullable=True,
+            source=_KNOWN,
+        ),
+        _text("clinvar_id", "ClinVar variation identifier.", nullable=True, source=_KNOWN),
         Column(
             name="clinvar_significance",
             type="string",
@@ -564,8 +666,9 @@ VARIANTS = _lab(
             nullable=True,
             vocabulary="ClinVar CLNSIG",
             doc="Clinical significance of exactly this allele.",
+            source=_KNOWN,
         ),
-        _text("known_id", "Identifier in the registered known sites, e.g. an rs number.", nullable=True),
+        _text("known_id", "Identifier in the registered known sites, e.g. an rs number.", nullable=True, source=_KNOWN),
     ),
     files=(
         FileKind(name="annotated.vcf.gz", format="VCF", doc="The split, annotated call set."),
@@ -586,9 +689,14 @@ GENOTYPES = _lab(
         *_VARIANT_KEY,
         _SITE,
         SAMPLE_ID,
-        _text("gt", "VCF GT of the split record: 0/1, 1|1, ./. ..."),
-        _text("gt_site", "VCF GT of the record before splitting, where it had several alternates.", nullable=True),
-        _count("dp", "VCF DP: reads used.", nullable=True),
+        _text("gt", "VCF GT of the split record: 0/1, 1|1, ./. ...", source=_CALL_SET),
+        _text(
+            "gt_site",
+            "VCF GT of the record before splitting, where it had several alternates.",
+            nullable=True,
+            source=_CALL_SET,
+        ),
+        _count("dp", "VCF DP: reads used.", nullable=True, source=_CALL_SET),
         Column(
             name="gq",
             type="int32",
@@ -598,18 +706,19 @@ GENOTYPES = _lab(
             maximum=99,
             nullable=True,
             doc="VCF GQ: confidence in the genotype.",
+            source=_CALL_SET,
         ),
-        _count("ad_ref", "VCF AD of the reference allele.", nullable=True),
-        _count("ad_alt", "VCF AD of this alternate allele.", nullable=True),
-        _quantity("ps", "1-based position", "VCF PS: phase set.", type="int64"),
+        _count("ad_ref", "VCF AD of the reference allele.", nullable=True, source=_CALL_SET),
+        _count("ad_alt", "VCF AD of this alternate allele.", nullable=True, source=_CALL_SET),
+        _quantity("ps", "1-based position", "VCF PS: phase set.", type="int64", source=_CALL_SET),
     ),
 )
 
 _GENOTYPE_COUNTS = (
-    _count("n_hom_ref", "Samples without the allele."),
-    _count("n_het", "Samples with one copy."),
-    _count("n_hom_alt", "Samples with two copies."),
-    _count("n_missing", "Samples without a call."),
+    _count("n_hom_ref", "Samples without the allele.", source=_GT),
+    _count("n_het", "Samples with one copy.", source=_GT),
+    _count("n_hom_alt", "Samples with two copies.", source=_GT),
+    _count("n_missing", "Samples without a call.", source=_GT),
 )
 
 COHORT_VARIANTS = _lab(
@@ -623,7 +732,12 @@ COHORT_VARIANTS = _lab(
     columns=(
         *_VARIANT_KEY,
         _SITE,
-        _text("variant_type", "Kind of change.", codelist=("SNV", "insertion", "deletion", "other")),
+        _text(
+            "variant_type",
+            "Kind of change.",
+            codelist=("SNV", "insertion", "deletion", "other"),
+            source=(f"{VARIANTS.key}.ref", f"{VARIANTS.key}.alt"),
+        ),
         _quantity("qual", "phred", "VCF QUAL."),
         FILTER,
         GENE.but(source=("silver/genomics/variants.gene",)),
@@ -632,8 +746,13 @@ COHORT_VARIANTS = _lab(
         _text("clinvar_significance", "ClinVar CLNSIG of this allele.", nullable=True),
         _text("known_id", "Identifier in the registered known sites.", nullable=True),
         *_GENOTYPE_COUNTS,
-        _count("n_carriers", "Samples with at least one copy.", source=("silver/genomics/genotypes.gt",)),
-        _text("carriers", "Their sample_ids, sorted, joined by ','.", nullable=True),
+        _count("n_carriers", "Samples with at least one copy.", source=_GT),
+        _text(
+            "carriers",
+            "Their sample_ids, sorted, joined by ','.",
+            nullable=True,
+            source=(*_GT, f"{GENOTYPES.key}.sample_id"),
+        ),
     ),
 )
 
@@ -649,20 +768,23 @@ VARIANT_FREQUENCIES = _lab(
         *_VARIANT_KEY,
         _SITE,
         FILTER,
-        _count("ac", "AC: copies of the allele in called genotypes.", source=("silver/genomics/genotypes.gt",)),
-        _count("an", "AN: alleles in called genotypes.", source=("silver/genomics/genotypes.gt",)),
-        _fraction("af", "AF: ac / an; null where nothing is called.", nullable=True),
+        _count("ac", "AC: copies of the allele in called genotypes.", source=_GT),
+        _count("an", "AN: alleles in called genotypes.", source=_GT),
+        _fraction("af", "AF: ac / an; null where nothing is called.", nullable=True, source=_GT),
         *_GENOTYPE_COUNTS,
         _fraction(
             "hwe",
             "HWE: exact test p value over diploid genotypes (Wigginton 2005, doi:10.1086/429864); null without any.",
             nullable=True,
+            source=_GT,
         ),
     ),
     expectations=(
         Expectation(name="ac_within_an", doc="No more copies than alleles.", rule="ac <= an", blocking=True),
     ),
 )
+
+_CHANGE: _From = (f"{GENOTYPES.key}.ref", f"{GENOTYPES.key}.alt")
 
 SAMPLE_QC = _lab(
     "gold/genomics/sample_qc",
@@ -678,34 +800,48 @@ SAMPLE_QC = _lab(
     columns=(
         COHORT_ID,
         SAMPLE_ID,
-        _count("n_sites", "PASS alleles in the cohort."),
-        _count("n_called", "Genotypes called at them."),
-        _fraction("call_rate", "n_called / n_sites.", nullable=True),
-        _count("n_snv", "SNV alleles carried."),
-        _count("n_indel", "Insertions and deletions carried."),
-        _count("n_het", "Heterozygous genotypes."),
-        _count("n_hom_alt", "Homozygous alternate genotypes."),
-        _count("n_singleton", "Alleles that no other sample carries."),
-        _count("n_transition", "Transitions carried."),
-        _count("n_transversion", "Transversions carried."),
-        _quantity("titv", "ratio", "Transitions / transversions; null without transversions."),
-        _quantity("het_hom", "ratio", "Heterozygous / homozygous alternate; null without the latter."),
-        _quantity("mean_dp_x", "x", "Mean DP of called genotypes."),
-        _quantity("mean_gq", "phred", "Mean GQ of called genotypes."),
+        _count("n_sites", "PASS alleles in the cohort.", source=_PASS),
+        _count("n_called", "Genotypes called at them.", source=(*_GT, *_PASS)),
+        _fraction("call_rate", "n_called / n_sites.", nullable=True, source=(*_GT, *_PASS)),
+        _count("n_snv", "SNV alleles carried.", source=(*_GT, *_PASS, *_CHANGE)),
+        _count("n_indel", "Insertions and deletions carried.", source=(*_GT, *_PASS, *_CHANGE)),
+        _count("n_het", "Heterozygous genotypes.", source=(*_GT, *_PASS)),
+        _count("n_hom_alt", "Homozygous alternate genotypes.", source=(*_GT, *_PASS)),
+        _count("n_singleton", "Alleles that no other sample carries.", source=(*_GT, *_PASS)),
+        _count("n_transition", "Transitions carried.", source=(*_GT, *_PASS, *_CHANGE)),
+        _count("n_transversion", "Transversions carried.", source=(*_GT, *_PASS, *_CHANGE)),
+        _quantity(
+            "titv", "ratio", "Transitions / transversions; null without transversions.", source=(*_GT, *_PASS, *_CHANGE)
+        ),
+        _quantity(
+            "het_hom", "ratio", "Heterozygous / homozygous alternate; null without the latter.", source=(*_GT, *_PASS)
+        ),
+        _quantity("mean_dp_x", "x", "Mean DP of called genotypes.", source=(f"{GENOTYPES.key}.dp", *_GT, *_PASS)),
+        _quantity("mean_gq", "phred", "Mean GQ of called genotypes.", source=(f"{GENOTYPES.key}.gq", *_GT, *_PASS)),
         _fraction(
-            "x_het_fraction", "Heterozygous share of non-reference X genotypes; null without X calls.", nullable=True
+            "x_het_fraction",
+            "Heterozygous share of non-reference X genotypes; null without X calls.",
+            nullable=True,
+            source=(f"{GENOTYPES.key}.chrom", *_GT, *_PASS),
         ),
         _text(
             "inferred_sex",
             "F where x_het_fraction is over 0.2, M where under; null with fewer than 20 X genotypes.",
             nullable=True,
             codelist=("F", "M"),
+            source=(f"{GENOTYPES.key}.chrom", *_GT, *_PASS),
         ),
-        _text("closest_sample", "The sample with the highest kinship.", nullable=True),
+        _text(
+            "closest_sample",
+            "The sample with the highest kinship.",
+            nullable=True,
+            source=(f"{GENOTYPES.key}.sample_id", *_GT, *_PASS, *_CHANGE),
+        ),
         _quantity(
             "closest_kinship",
             "kinship coefficient",
             "KING-robust kinship with it (Manichaikul 2010, doi:10.1093/bioinformatics/btq559); null under 200 SNVs.",
+            source=(*_GT, *_PASS, *_CHANGE),
         ),
     ),
     expectations=(
@@ -724,6 +860,8 @@ SAMPLE_QC = _lab(
     ),
 )
 
+_BURDEN: _From = (*_GT, *_PASS, f"{VARIANTS.key}.gene", f"{VARIANTS.key}.impact")
+
 GENE_BURDEN = _lab(
     "gold/genomics/gene_burden",
     doc="How many samples carry a PASS variant of each impact in each gene.",
@@ -736,11 +874,11 @@ GENE_BURDEN = _lab(
         COHORT_ID,
         GENE.but(nullable=False, doc="Gene symbol."),
         IMPACT.but(nullable=False),
-        _count("n_variants", "PASS alleles of this impact in the gene."),
-        _count("n_carriers", "Samples with at least one of them."),
-        _count("n_hom_carriers", "Samples with two copies of one of them."),
-        _count("n_samples", "Samples in the call set."),
-        _fraction("carrier_fraction", "n_carriers / n_samples."),
+        _count("n_variants", "PASS alleles of this impact in the gene.", source=_BURDEN),
+        _count("n_carriers", "Samples with at least one of them.", source=_BURDEN),
+        _count("n_hom_carriers", "Samples with two copies of one of them.", source=_BURDEN),
+        _count("n_samples", "Samples in the call set.", source=(f"{GENOTYPES.key}.sample_id",)),
+        _fraction("carrier_fraction", "n_carriers / n_samples.", source=(*_BURDEN, f"{GENOTYPES.key}.sample_id")),
     ),
     expectations=(
         Expectation(
