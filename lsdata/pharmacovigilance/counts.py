@@ -185,7 +185,7 @@ def _strata(columns: pl.DataFrame, case: NDArray[np.integer], cases: int) -> Cod
 def _margins(
     holders: tuple[tuple[Codes, Codes], tuple[Codes, Codes], Codes], sizes: tuple[int, int], stratum: Codes | None
 ) -> tuple[Codes, Codes, Codes]:
-    """How much each drug, each event and all have in each stratum: arrays (strata, drugs), (strata, events), (strata)."""
+    """What each drug, each event and all have in each stratum: (strata, drugs), (strata, events), (strata)."""
     strata = 1 if stratum is None else int(stratum.max(initial=-1)) + 1
     found: list[Codes] = []
     for (case, member), size in zip(holders[:2], sizes, strict=True):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import special  # pyright: ignore[reportMissingTypeStubs]
 
 from lsdata.errors import SettingError
 from lsdata.pharmacovigilance import counts, ebgm
@@ -240,7 +240,7 @@ def _with_zero_cells(counted: counts.Counts) -> tuple[Floats, Floats, Floats]:
     kept = zeros > 0
     expected = np.outer(drug_margins, event_margins)[kept] / counted.n_total
     return (
-        np.concatenate([counted.n, np.zeros(len(expected))]),
+        np.concatenate([counted.n.astype(np.float64), np.zeros(len(expected))]),
         np.concatenate([counted.expected, expected]),
         np.concatenate([np.ones(len(counted.n)), zeros[kept]]),
     )

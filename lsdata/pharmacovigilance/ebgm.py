@@ -8,18 +8,21 @@ Sources: DuMouchel 1999, doi:10.1080/00031305.1999.10474456 (model, EBGM, EB05);
 doi:10.1145/502512.502526 (counts of at least 1, data squashing).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import special  # pyright: ignore[reportMissingTypeStubs]
 
 from lsdata.errors import InvalidInput
 
 Floats = NDArray[np.float64]
 Truncation = Literal["component", "mixture", "none"]
+
+_digamma = cast("Callable[[ArrayLike], Floats]", special.psi)
+_normal_quantile = cast("Callable[[float], float]", special.ndtri)
 
 STARTS = (
     (0.2, 0.1, 2.0, 4.0, 1 / 3),
@@ -39,11 +42,12 @@ _GAIN = 1e-4
 """A fit has converged when no step lowers the value, and Newton's would gain less than this many nats in all."""
 _LONGEST = 2.0
 """Longest Newton step of a logarithm or logit."""
-_ROUGHLY = 1e-5
-_NO_GAIN = 1e-10
-"""A Newton step that would gain less is not worth taking, in the search and at its end."""
+_ROUGHLY, _NO_GAIN, _LITTLE = 1e-2, 1e-10, 1e-8
+"""A Newton step that would gain less is not worth taking: in the search, at its end, and over all pairs."""
 _CELL = 0.1
 """Width of a cell of like pairs in log E, times n + 1: likelihood and posterior vary as fast as n."""
+_COARSE = 2.0
+"""The same where only the neighbourhood of the optimum is sought."""
 _SMOOTH = 20
 """Largest count for which cells get narrower, and posterior quantiles may be interpolated."""
 _LOG_RANGE = 700.0
@@ -61,7 +65,8 @@ class Fit:
     """A fitted prior.
 
     Attributes:
-        alpha1, beta1, alpha2, beta2: shapes and rates of the two gammas; component 1 has the heavier tail (smaller rate).
+        alpha1, beta1, alpha2, beta2: shapes and rates of the two gammas; component 1 has the smaller rate, so
+            the heavier tail.
         p: weight of component 1. With truncation "component" it is its share of the pairs seen.
         neg_log_likelihood: nats, over all pairs.
         converged: no step gains anything more, over all pairs.
@@ -122,13 +127,13 @@ def fit(
     if not len(pairs.n):
         return Fit(*[float("nan")] * 6, converged=False, at_boundary=False, n_pairs=0, truncation=truncation)
     fine = pairs.squashed(_CELL) if squash else pairs
-    coarse = fine.squashed(4 * _CELL) if squash else pairs
+    coarse = fine.squashed(_COARSE) if squash else pairs
     best = min(
         (_minimum(_unbounded(start), coarse, truncation, enough=_ROUGHLY) for start in starts),
         key=lambda found: found.value,
     )
     best = _minimum(best.x, fine, truncation)
-    found = _minimum(best.x, pairs, truncation, fine)
+    found = _minimum(best.x, pairs, truncation, fine, enough=_LITTLE)
     theta = _bounded(found.x)
     if theta[1] > theta[3]:
         theta = (*theta[2:4], *theta[:2], float(special.expit(-found.x[4])))
@@ -169,10 +174,11 @@ def posterior(n: ArrayLike, expected: ArrayLike, theta: Sequence[float]) -> tupl
     """
     pairs, x = _Pairs.of(n, expected, None), _unbounded(theta)
     a1, b1, a2, b2 = np.exp(x[:4])
-    mean1, mean2 = (special.digamma(a + pairs.distinct)[pairs.which] for a in (a1, a2))
+    mean1, mean2 = (_digamma(a + pairs.distinct)[pairs.which] for a in (a1, a2))
     weight = _membership(x, pairs)
     log_mean = weight * (mean1 - np.log(b1 + pairs.expected)) + (1 - weight) * (mean2 - np.log(b2 + pairs.expected))
-    return np.exp(log_mean), *(np.exp(_log_quantile(q, x, pairs)) for q in (0.05, 0.95))
+    lower, upper = (np.exp(_log_quantile(q, x, pairs)) for q in (0.05, 0.95))
+    return np.exp(log_mean), lower, upper
 
 
 # ---------------------------------------------------------------- pairs, and fewer that stand for them
@@ -287,7 +293,7 @@ def _neg_log_likelihood(x: Floats, pairs: _Pairs, truncation: Truncation) -> tup
     by_count = [
         (
             _log_rising(a, pairs.distinct) - special.gammaln(pairs.distinct + 1) - pairs.distinct * log_b,
-            a * (special.digamma(a + pairs.distinct) - special.digamma(a)),
+            a * (_digamma(a + pairs.distinct) - _digamma(a)),
         )
         for a, log_b in zip(np.exp(x[[0, 2]]), x[[1, 3]], strict=True)
     ]
@@ -355,15 +361,16 @@ def _minimum(
     curvature = None
     for _ in range(200):
         if curvature is None or like is None:
-            curvature = _curvature(x, like or pairs, truncation)
-        free = ~((x <= low) & (slope > 0) | (x >= high) & (slope < 0))
-        step = np.zeros(5)
-        step[free] = -_solve(curvature[np.ix_(free, free)], slope[free])
+            curvature = _curvature(x, like or pairs, truncation, None if like else slope)
+        step = _newton_step(curvature, slope, x <= low, x >= high)
         step /= max(1.0, float(np.abs(step).max()) / _LONGEST)
+        # Along the step up to the first bound: cutting off one parameter alone would leave a narrow valley.
+        room = np.where(step > 0, high - x, low - x)
+        step *= min(1.0, float(np.min(room[step != 0] / step[step != 0], initial=1.0)))
         gain = -_dot(step, slope) / 2
         if gain < enough:
             return _Minimum(x, value, members, converged=True)
-        for shrink in (1.0, 0.3, 0.1, 0.01):
+        for shrink in (1.0, 0.3, 0.1, 0.01) if gain > _GAIN else (1.0,):
             new = np.clip(x + shrink * step, low, high)
             tried = _neg_log_likelihood(new, pairs, truncation)
             if tried[0] < value:
@@ -374,18 +381,31 @@ def _minimum(
     return _Minimum(x, value, members, converged=False)
 
 
-def _curvature(x: Floats, pairs: _Pairs, truncation: Truncation) -> Floats:
-    """The Hessian, by differences of the exact gradient."""
-    slope = _neg_log_likelihood(x, pairs, truncation)[1]
+def _curvature(x: Floats, pairs: _Pairs, truncation: Truncation, slope: Floats | None) -> Floats:
+    """The Hessian, by differences of the exact gradient; `slope` is that at x, where it is known."""
+    slope = _neg_log_likelihood(x, pairs, truncation)[1] if slope is None else slope
     hessian = np.array([_neg_log_likelihood(x + h, pairs, truncation)[1] - slope for h in np.eye(5) * 1e-5]) / 1e-5
     return (hessian + hessian.T) / 2
 
 
-def _solve(curvature: Floats, slope: Floats) -> Floats:
-    """A Newton step downhill also where the likelihood is flat or bends the wrong way."""
-    values, vectors = np.linalg.eigh(curvature)
-    floor = 1e-10 * max(float(np.abs(values).max(initial=0.0)), 1.0)
-    return vectors @ ((vectors.T @ slope) / np.maximum(np.abs(values), floor))
+def _newton_step(
+    curvature: Floats, slope: Floats, lowest: NDArray[np.bool_], highest: NDArray[np.bool_]
+) -> Floats:
+    """A step downhill, also where the likelihood is flat or bends the wrong way, that crosses no bound it is at."""
+    step = np.zeros(5)
+    free = ~(lowest & (slope > 0) | highest & (slope < 0))
+    while free.any():
+        values, vectors = np.linalg.eigh(curvature[np.ix_(free, free)])
+        floor = 1e-10 * max(float(np.abs(values).max()), 1.0)
+        step[:] = 0
+        step[free] = -vectors @ ((vectors.T @ slope[free]) / np.maximum(np.abs(values), floor))
+        crossing = lowest & (step < 0) | highest & (step > 0)
+        if not crossing.any():
+            break
+        free &= ~crossing
+    else:
+        step[:] = 0
+    return step
 
 
 # ---------------------------------------------------------------- quantiles of the posterior
@@ -456,7 +476,7 @@ def _solved(q: float, x: Floats, pairs: _Pairs) -> tuple[Floats, Floats]:
 
 def _start(q: float, shape: Floats, rate: Floats) -> Floats:
     """Logarithm of a gamma's q quantile, roughly (Wilson & Hilferty 1931; for small shapes the power law at 0)."""
-    cube = np.maximum(1 - 1 / (9 * shape) + special.ndtri(q) / (3 * np.sqrt(shape)), 0.1)
+    cube = np.maximum(1 - 1 / (9 * shape) + _normal_quantile(q) / (3 * np.sqrt(shape)), 0.1)
     small = (np.log(q) + special.gammaln(shape + 1)) / shape
     return np.clip(np.where(shape < 0.5, small, np.log(shape) + 3 * np.log(cube)) - np.log(rate), -600, 600)
 
