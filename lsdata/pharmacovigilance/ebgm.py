@@ -46,8 +46,8 @@ _ROUGHLY, _NO_GAIN, _LITTLE = 1e-2, 1e-10, 1e-8
 """A Newton step that would gain less is not worth taking: in the search, at its end, and over all pairs."""
 _CELL = 0.1
 """Width of a cell of like pairs in log E, times n + 1: likelihood and posterior vary as fast as n."""
-_COARSE = 2.0
-"""The same where only the neighbourhood of the optimum is sought."""
+_COARSE, _FINE = 2.0, 0.05
+"""The same where only the neighbourhood of the optimum is sought, and where quantiles are interpolated."""
 _SMOOTH = 20
 """Largest count for which cells get narrower, and posterior quantiles may be interpolated."""
 _LOG_RANGE = 700.0
@@ -355,7 +355,7 @@ def _minimum(
     x: Floats, pairs: _Pairs, truncation: Truncation, like: _Pairs | None = None, enough: float = _NO_GAIN
 ) -> _Minimum:
     """Newton's method from x within the bounds; `like` are fewer pairs whose curvature at x is that of all."""
-    low, high = np.array(_BOUNDS).T
+    low, high = (np.array(bounds) for bounds in zip(*_BOUNDS, strict=True))
     x = np.clip(x, low, high)
     value, slope, members = _neg_log_likelihood(x, pairs, truncation)
     curvature = None
@@ -388,9 +388,7 @@ def _curvature(x: Floats, pairs: _Pairs, truncation: Truncation, slope: Floats |
     return (hessian + hessian.T) / 2
 
 
-def _newton_step(
-    curvature: Floats, slope: Floats, lowest: NDArray[np.bool_], highest: NDArray[np.bool_]
-) -> Floats:
+def _newton_step(curvature: Floats, slope: Floats, lowest: NDArray[np.bool_], highest: NDArray[np.bool_]) -> Floats:
     """A step downhill, also where the likelihood is flat or bends the wrong way, that crosses no bound it is at."""
     step = np.zeros(5)
     free = ~(lowest & (slope > 0) | highest & (slope < 0))
@@ -419,7 +417,7 @@ def _log_quantile(q: float, x: Floats, pairs: _Pairs) -> Floats:
     """
     smooth = pairs.n <= _SMOOTH
     few = pairs.take(smooth)
-    place = few.place(_CELL)
+    place = few.place(_FINE)
     step = np.floor(place)
     lowest = step.min(initial=np.inf)
     edges = int(np.ptp(step)) + 2 if step.size else 0
@@ -432,7 +430,7 @@ def _log_quantile(q: float, x: Floats, pairs: _Pairs) -> Floats:
     found = np.empty_like(pairs.n)
     found[~smooth] = _solved(q, x, pairs.take(~smooth))[0]
     n = (at // edges).astype(np.float64)
-    width = _CELL / (n + 1)
+    width = _FINE / (n + 1)
     height, slope = _solved(q, x, _Pairs.coded(n, np.exp((at % edges + lowest) * width), np.ones_like(n)))
     slope *= width
     left = (np.cumsum(wanted) - 1)[code]
@@ -451,7 +449,8 @@ def _solved(q: float, x: Floats, pairs: _Pairs) -> tuple[Floats, Floats]:
     weights, shapes = np.array([first, 1 - first]), np.array([a1 + pairs.n, a2 + pairs.n])
     rates = np.array([b1 + pairs.expected, b2 + pairs.expected])
     mixture = np.array([weights, shapes, np.log(rates), special.gammaln(shapes)])
-    t = np.where(first > 0.5, *_start(q, shapes, rates))
+    near = _start(q, shapes, rates)
+    t = cast("Floats", np.where(first > 0.5, near[0], near[1]))
     low, high = np.full_like(t, -_LOG_RANGE), np.full_like(t, _LOG_RANGE)
     active, upper = np.arange(len(t)), q > 0.5
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
