@@ -2,12 +2,14 @@
 
 import polars as pl
 
-from assets.binding import table
+from assets.binding import model, table
 from lsdata.catalog import pharmacovigilance as catalog
 from lsdata.lake.work import Outcome, Work
+from lsdata.pharmacovigilance import cases as versions
 from lsdata.pharmacovigilance import deliveries as intake
-from lsdata.pharmacovigilance import faers, reports, vocabulary
+from lsdata.pharmacovigilance import drugs, faers, reactions, reports, signals_table, vocabulary
 from lsdata.pharmacovigilance import icsr as messages
+from lsdata.pharmacovigilance import signal_report as pages
 
 Frame = pl.LazyFrame
 
@@ -90,3 +92,77 @@ def meddra(work: Work) -> Outcome:
 @table(catalog.MEDDRA_SMQ)
 def meddra_smq(work: Work) -> Outcome:
     return vocabulary.meddra_smq(work)
+
+
+@table(catalog.DRUG_NAMES)
+def drug_names(**inputs: Frame) -> pl.DataFrame:
+    return drugs.drug_names(**inputs)
+
+
+@table(catalog.CASE_DRUGS)
+def case_drugs(**inputs: Frame) -> Frame:
+    return drugs.case_drugs(**inputs)
+
+
+@table(catalog.CASE_REACTIONS)
+def case_reactions(**inputs: Frame) -> pl.DataFrame:
+    return reactions.case_reactions(**inputs)
+
+
+@table(catalog.CASE_INDICATIONS)
+def case_indications(**inputs: Frame) -> Frame:
+    return reactions.case_indications(**inputs)
+
+
+@table(catalog.CASE_THERAPIES)
+def case_therapies(**inputs: Frame) -> Frame:
+    return versions.case_therapies(**inputs)
+
+
+@table(catalog.CASES)
+def cases(**inputs: Frame) -> pl.DataFrame:
+    return versions.cases(**inputs)
+
+
+report_pairs = model(catalog.REPORT_PAIRS)
+pair_counts = model(catalog.PAIR_COUNTS)
+
+
+@table(catalog.PRIOR_FITS)
+def prior_fits(pair_counts: Frame) -> pl.DataFrame:
+    return signals_table.prior_fits(pair_counts)
+
+
+@table(catalog.SIGNALS)
+def signals(pair_counts: Frame, prior_fits: Frame) -> pl.DataFrame:
+    return signals_table.signals(pair_counts, prior_fits)
+
+
+@table(catalog.ALERTS)
+def alerts(signals: Frame, prior_fits: Frame) -> pl.DataFrame:
+    return signals_table.alerts(signals, prior_fits)
+
+
+@table(catalog.ALERT_CASES)
+def alert_cases(**inputs: Frame) -> Frame:
+    return signals_table.alert_cases(**inputs)
+
+
+@table(catalog.MASKING)
+def masking(report_pairs: Frame, cases: Frame) -> pl.DataFrame:
+    return signals_table.masking(report_pairs, cases)
+
+
+@table(catalog.TIME_TO_ONSET)
+def time_to_onset(**inputs: Frame) -> pl.DataFrame:
+    return signals_table.onsets(**inputs)
+
+
+@table(catalog.ADJUSTED_ROR)
+def adjusted_ror(**inputs: Frame) -> pl.DataFrame:
+    return signals_table.adjusted_ror(**inputs)
+
+
+@table(catalog.SIGNAL_REPORT)
+def signal_report(work: Work, **inputs: Frame) -> Outcome:
+    return pages.signal_report(work, **inputs)

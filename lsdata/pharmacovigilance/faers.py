@@ -318,6 +318,9 @@ def _kept(folder: Path, name: str, data: bytes) -> Path:
     return path
 
 
+_NOT_ROWS = ("quarantined_lines", "header_lines", "blank_lines", "joined_lines")
+
+
 def files(work: Work, deliveries: pl.LazyFrame, **tables: pl.LazyFrame) -> Outcome:
     """Where each line of a quarter's files went, beside the rows that were published of them."""
     published = pl.concat(
@@ -335,14 +338,17 @@ def files(work: Work, deliveries: pl.LazyFrame, **tables: pl.LazyFrame) -> Outco
                 counts = parse(data, source_file).counts
             except InvalidInput:
                 lines = len(data.removesuffix(b"\n").split(b"\n"))
-                counts = dict.fromkeys(FAERS_FILES.names[3:], 0) | {"lines": lines, "quarantined_lines": lines}
+                counts = dict.fromkeys(FAERS_FILES.names[3:-2], 0) | {"lines": lines, "quarantined_lines": lines}
+            found = rows_of.get(source_file, 0)
+            kept = found + sum(counts[n] for n in _NOT_ROWS)
             rows.append(
                 {
                     "quarter": work.partition,
                     "source_file": source_file,
                     "table": member.table,
                     **counts,
-                    "rows": rows_of.get(source_file, 0),
+                    "rows": found,
+                    "unaccounted_lines": counts["lines"] + counts["split_records"] - kept,
                 }
             )
     return Outcome(rows=pl.DataFrame(rows, schema=arrow.polars_schema(FAERS_FILES)), landed=landed)
