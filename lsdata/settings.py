@@ -18,6 +18,7 @@ ComputePlace = Literal["local", "batch", "wdl"]
 Aligner = Literal["bwa"]
 Caller = Literal["gatk"]
 """What is installed: DRAGEN, Sentieon and DeepVariant need a server, a licence or a container runtime."""
+KeyProviderName = Literal["file", "azure"]
 _Choice = TypeVar("_Choice", bound=str)
 
 
@@ -66,6 +67,9 @@ class Settings:
         aligner, caller: which alternative `Job` aligns and calls.
         witness, keys: file of the newest tree head, folder of private keys; below home by default.
         tools: folder of GATK and the JVM jars.
+        key_provider: who keeps the keys of the vault.
+        vault_keys: folder of the vault's keys where they are files; below home by default.
+        key_vault_url: Azure Key Vault where they are there.
     """
 
     home: Path
@@ -81,6 +85,9 @@ class Settings:
     caller: Caller = "gatk"
     witness: Path | None = None
     keys: Path | None = None
+    key_provider: KeyProviderName = "file"
+    vault_keys: Path | None = None
+    key_vault_url: str | None = None
     tools: Path = field(default_factory=lambda: Path(__file__).resolve().parents[1] / ".tools")
 
     @classmethod
@@ -102,7 +109,7 @@ class Settings:
             raise SettingError("LSDATA_CORES", found=repr(cores), allowed="1 or more", do="Set a whole number.")
         paths = {
             name: Path(value).resolve()
-            for name in ("witness", "keys", "tools")
+            for name in ("witness", "keys", "vault_keys", "tools")
             if (value := environ.get(f"LSDATA_{name.upper()}"))
         }
         return cls(
@@ -117,6 +124,8 @@ class Settings:
             site_url=(environ.get("LSDATA_SITE_URL") or "http://127.0.0.1:3001").rstrip("/"),
             aligner=_one_of(environ, "LSDATA_ALIGNER", get_args(Aligner)),
             caller=_one_of(environ, "LSDATA_CALLER", get_args(Caller)),
+            key_provider=_one_of(environ, "LSDATA_KEY_PROVIDER", get_args(KeyProviderName)),
+            key_vault_url=environ.get("LSDATA_KEY_VAULT_URL") or None,
             **paths,
         )
 
@@ -149,6 +158,11 @@ class Settings:
     def key_folder(self) -> Path:
         """Where private keys are: never below the ledger."""
         return self.keys or self.home / "keys"
+
+    @property
+    def vault_key_folder(self) -> Path:
+        """Where the vault's keys are as files: never in the vault."""
+        return self.vault_keys or self.home / "vault_keys"
 
     @property
     def witness_file(self) -> Path:
