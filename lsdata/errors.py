@@ -80,3 +80,7 @@ class VaultTampered(LsdataError):
 
 class KeyDestroyed(LsdataError):
     """The keys of a study were destroyed; who stands behind its pseudonyms cannot be found out, nor linked to."""
+
+
+class ScrubFailed(LsdataError):
+    """Free text was not scrubbed, so nothing of it goes on."""
