@@ -31,8 +31,8 @@ AGE_CAP_YEARS = 90
 ISO_DATE = r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?"
 """ISO 8601 date, complete or cut after the month or the year, as in SDTM --DTC."""
 
-PSEUDONYM = r"[a-z2-7]{16}"
-"""80 random bits in lower-case base32 (RFC 4648 section 6)."""
+PSEUDONYM = r"[a-z2-7]{12}"
+"""60 random bits in lower-case base32 (RFC 4648 section 6)."""
 
 
 class Method(StrEnum):

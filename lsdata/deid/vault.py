@@ -27,7 +27,7 @@ import json
 import re
 import secrets
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +51,8 @@ MOST_DAYS = 365
 """Offsets are uniform over -365 to 365 days without 0: no date stays where it was, and the season is not kept."""
 
 _MAC_BYTES = 16
-_PSEUDONYM_BYTES = 10
+_CHARACTERS = 12
+"""Of a pseudonym, 5 random bits each: the most that Arrow holds in place, so that joins stay cheap."""
 _STUDY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,62}")
 _VALUES: dict[Table, pl.DataType] = {"pseudonyms": pl.String(), "date_offsets": pl.Int32()}
 
@@ -286,7 +287,7 @@ class Pseudonyms:
         macs = [hmac.digest(self._mac_key, prefix + text.encode(), "sha256")[:_MAC_BYTES] for text in distinct]
         return pl.DataFrame({"identifier": distinct, "mac": pl.Series(macs, dtype=pl.Binary)})
 
-    def _lookup(self, table: Table, named: pl.DataFrame, draw: Callable[[int], Sequence[object]]) -> pl.DataFrame:
+    def _lookup(self, table: Table, named: pl.DataFrame, draw: Callable[[int, pl.Series], pl.Series]) -> pl.DataFrame:
         while True:
             self._catch_up(table)
             found = named.join(self._known[table], on="mac", how="left", maintain_order="left")
@@ -294,7 +295,7 @@ class Pseudonyms:
             if new.is_empty():
                 self._vault.expect_whole(table, self.study, self._count[table])
                 return found
-            rows = new.with_columns(value=pl.Series(draw(new.height), dtype=_VALUES[table]))
+            rows = new.with_columns(value=draw(new.height, self._known[table]["value"]))
             self._vault.write(table, self.study, self._count[table], rows, self._key)
 
     def _catch_up(self, table: Table) -> None:
@@ -307,15 +308,19 @@ class Pseudonyms:
         self._vault.expect_whole(table, self.study, self._count[table])
 
 
-def _draw_pseudonyms(count: int) -> list[str]:
-    text = base64.b32encode(secrets.token_bytes(_PSEUDONYM_BYTES * count)).decode().lower()
-    width = _PSEUDONYM_BYTES * 8 // 5
-    return [text[at : at + width] for at in range(0, len(text), width)]
+def _draw_pseudonyms(count: int, taken: pl.Series) -> pl.Series:
+    while True:
+        blocks = -(-count * _CHARACTERS // 8)  # base32 writes 5 bytes as 8 characters
+        text = base64.b32encode(secrets.token_bytes(5 * blocks)).decode().lower()
+        drawn = pl.Series([text[at : at + _CHARACTERS] for at in range(0, count * _CHARACTERS, _CHARACTERS)])
+        if drawn.is_unique().all() and not drawn.is_in(taken.implode()).any():
+            return drawn
 
 
-def _draw_offsets(count: int) -> list[int]:
-    drawn = (secrets.randbelow(2 * MOST_DAYS) - MOST_DAYS for _ in range(count))
-    return [days + (days >= 0) for days in drawn]
+def _draw_offsets(count: int, taken: pl.Series) -> pl.Series:
+    del taken  # many patients share an offset
+    drawn = pl.Series([secrets.randbelow(2 * MOST_DAYS) - MOST_DAYS for _ in range(count)], dtype=pl.Int32)
+    return drawn + (drawn >= 0).cast(pl.Int32)
 
 
 def _said(table: Table, study: str, number: int, rows: int) -> bytes:

@@ -8,6 +8,9 @@ import polars as pl
 
 WITHHELD = "000"
 
+_WHOLE, _CUT = r"^[0-9]{3}([0-9]{2}([- ]?[0-9]{4})?)?$", r"^[0-9]{4}([- ]?[0-9]{4})?$"
+"""ZIP, ZIP+4 or prefix; and those whose leading zero a spreadsheet has taken away."""
+
 _CENSUS_2020 = """
     006-007 009-054 056-089 100-191 193-212 214-268 270-310 312-331 333-339 341-342 344 346-347 349-352 354-374 376-398
     400-418 420-427 430-458 460-508 510-516 520-528 530-532 534-535 537-551 553-554 556-567 570-577 580-588 590-620
@@ -41,14 +44,11 @@ def zip3(codes: pl.Expr) -> pl.Expr:
     """First three digits of US ZIP codes, `000` where they may not be kept or the text is no ZIP code; null stays null.
 
     Args:
-        codes: text (ZIP, ZIP+4 with or without hyphen, or three digits) or whole numbers. Leading zeros that a
-            spreadsheet has taken away are put back: 4 and 8 digits.
+        codes: text (ZIP, ZIP+4 with or without hyphen, or three digits) or whole numbers; a leading zero that was
+            lost is put back.
     """
     text = codes.cast(pl.String).str.strip_chars()
-    # Slices, not a regular expression: this runs over every row.
-    plain = text.str.replace("-", "", literal=True).str.replace(" ", "", literal=True)
-    digits = plain.str.len_bytes()
-    whole = pl.when(digits.is_in([4, 8])).then(pl.lit("0") + plain).otherwise(plain)
-    fits = digits.is_in([3, 4, 5, 8, 9]) & ~plain.str.contains("[^0-9]")
-    kept = fits & whole.str.head(3).is_in(sorted(ALLOWED))
-    return pl.when(kept).then(whole.str.head(3)).when(codes.is_not_null()).then(pl.lit(WITHHELD))
+    cut = text.str.contains(_CUT)
+    prefix = pl.when(cut).then("0" + text.str.head(2)).otherwise(text.str.head(3))
+    kept = (cut | text.str.contains(_WHOLE)) & prefix.is_in(sorted(ALLOWED))
+    return pl.when(kept).then(prefix).when(codes.is_not_null()).then(pl.lit(WITHHELD))
