@@ -60,7 +60,7 @@ def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
         return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context)
     except (InvalidTag, ValueError):
         raise VaultTampered(
-            context.decode(),
+            context.decode(errors="replace"),
             found="bytes that this key did not encrypt here",
             allowed="what the vault has written",
             do="Restore the vault and its keys from one backup, and find out who changed what.",
