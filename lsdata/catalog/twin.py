@@ -28,7 +28,7 @@ from lsdata.errors import DeclarationError
 AGE_CAP_YEARS = 90
 """Ages over 89 are one category, "age 90 or older": 164.514(b)(2)(i)(C)."""
 
-ISO_DATE = r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?"
+ISO_DATE = r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?"
 """ISO 8601 date, complete or cut after the month or the year, as in SDTM --DTC."""
 
 PSEUDONYM = r"[a-z2-7]{12}"
@@ -305,8 +305,9 @@ def _treated(dataset: Dataset, column: Column, how: Treatment) -> Iterator[Colum
         case Treatment.ZIP3:
             yield bare.but(
                 type="string",
-                pattern="[0-9]{3}",
-                doc="First three digits of the ZIP code; 000 where 20,000 people or fewer live there or nobody does.",
+                pattern="[0-9](?:[0-9]{2}|xx)",
+                doc="First three digits of the ZIP code, 000 where 20,000 people or fewer live there or nobody does; "
+                "one digit and xx where generalised.",
             )
         case Treatment.DATE:
             yield bare.but(
