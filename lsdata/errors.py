@@ -82,3 +82,15 @@ class LedgerTampered(LsdataError):
 
 class PublishConflict(LsdataError):
     """Other writers kept winning the race for a table."""
+
+
+class VaultTampered(LsdataError):
+    """What lies in the vault is not what was written there."""
+
+
+class KeyDestroyed(LsdataError):
+    """The keys of a study were destroyed; who stands behind its pseudonyms cannot be found out, nor linked to."""
+
+
+class ScrubFailed(LsdataError):
+    """Free text was not scrubbed, so nothing of it goes on."""

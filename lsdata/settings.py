@@ -20,6 +20,7 @@ ComputePlace = Literal["local", "batch", "wdl"]
 Aligner = Literal["bwa", "bwa-mem2", "bwa-mem3", "dragen", "sentieon"]
 Caller = Literal["gatk", "deepvariant", "deepvariant-wes", "dragen", "sentieon"]
 Annotator = Literal["csq", "vep"]
+KeyProviderName = Literal["file", "azure"]
 _Choice = TypeVar("_Choice", bound=str)
 
 TOOLS = Path(__file__).resolve().parents[1] / ".tools"
@@ -163,6 +164,9 @@ class Settings:
         vep_cache: folder of Ensembl VEP's cache.
         witness, keys: file of the newest tree head, folder of private keys; below home by default.
         tools: folder of GATK and the JVM jars.
+        key_provider: who keeps the keys of the vault.
+        vault_keys: folder of the vault's keys where they are files; below home by default.
+        key_vault_url: Azure Key Vault where they are there.
     """
 
     home: Path
@@ -181,6 +185,9 @@ class Settings:
     vep_cache: Path | None = None
     witness: Path | None = None
     keys: Path | None = None
+    key_provider: KeyProviderName = "file"
+    vault_keys: Path | None = None
+    key_vault_url: str | None = None
     tools: Path = TOOLS
 
     @classmethod
@@ -202,7 +209,7 @@ class Settings:
             raise SettingError("LSDATA_CORES", found=repr(cores), allowed="1 or more", do="Set a whole number.")
         paths = {
             name: Path(value).resolve()
-            for name in ("witness", "keys", "tools", "vep_cache")
+            for name in ("witness", "keys", "vault_keys", "tools", "vep_cache")
             if (value := environ.get(f"LSDATA_{name.upper()}"))
         }
         compute = _one_of(environ, "LSDATA_COMPUTE", get_args(ComputePlace))
@@ -226,6 +233,8 @@ class Settings:
             aligner=aligner,
             caller=caller,
             annotator=annotator,
+            key_provider=_one_of(environ, "LSDATA_KEY_PROVIDER", get_args(KeyProviderName)),
+            key_vault_url=environ.get("LSDATA_KEY_VAULT_URL") or None,
             **paths,
         )
 
@@ -265,6 +274,11 @@ class Settings:
     def key_folder(self) -> Path:
         """Where private keys are: never below the ledger."""
         return self.keys or self.home / "keys"
+
+    @property
+    def vault_key_folder(self) -> Path:
+        """Where the vault's keys are as files: never in the vault."""
+        return self.vault_keys or self.home / "vault_keys"
 
     @property
     def witness_file(self) -> Path:

@@ -1,0 +1,273 @@
+"""Structured data without identifiers: what `lsdata.catalog.twin` declares, done to frames.
+
+Source: 45 CFR 164.514(b)(1) and (2); HHS OCR, Guidance Regarding Methods for De-identification of PHI (2012).
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any, Protocol, TypeVar, cast
+
+import polars as pl
+
+from lsdata.catalog import Column, Dataset, Phi
+from lsdata.catalog.twin import AGE_CAP_YEARS, AGE_CAPS, ISO_DATE, Method, Treatment, Twin, treatment, year_name
+from lsdata.deid.dates import iso_dates
+from lsdata.deid.vault import Pseudonyms
+from lsdata.deid.zip3 import zip3
+from lsdata.derived import arrow
+from lsdata.errors import InvalidInput, SchemaMismatch, ScrubFailed
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
+DATE_NOT_READ = "date_not_read"
+
+_PATIENT, _PSEUDONYM, _OFFSET = "deid patient", "deid pseudonym", "deid offset"
+"""Working columns. The blank keeps them apart from declared ones, which are identifiers of SQL."""
+
+_TEXTS_A_BATCH = 1_000
+
+_MIDDLE = (7, 2)
+"""Month and day of the middle of a year."""
+
+_AGE = r"^\s*(\d{1,3})(\.\d+)?\s*([A-Za-z]+[ \-]?(old)?)?\s*$"
+
+
+class Scrubbed(Protocol):
+    """One text after scrubbing."""
+
+    @property
+    def text(self) -> str:
+        """Without identifiers."""
+        ...
+
+
+Scrub = Callable[..., Sequence[Scrubbed]]
+"""`scrub(texts, patients)`; by the expert method `scrub(texts, patients, offset_days=...)`.
+
+Args: lists of one length: texts; per text the known identifiers of its row by column name; the days by which its
+patient's dates move, None where there is no patient. Returns one result a text, in order.
+"""
+
+
+def typed(dataset: Dataset, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of a bronze dataset as its `silver_phi`: dates in ISO 8601, texts trimmed, empty ones null.
+
+    Args:
+        dataset: as `lsdata.catalog.twin.typed` declares it.
+
+    Returns:
+        All rows; and per date that could not be read `row` (0-based), `column`, `reason`: there it is null.
+    """
+    texts = [c.name for c in dataset.columns if c.type == "string" and c.phi is not Phi.FREE_TEXT]
+    trimmed = pl.col(texts).str.strip_chars()
+    rows = frame.with_columns(pl.when(trimmed.str.len_bytes() > 0).then(trimmed))
+    dates = [c.name for c in dataset.columns if c.type == "string" and treatment(c) is Treatment.DATE]
+    read = rows.with_columns(iso_dates(rows[name]) for name in dates)
+    faults = [
+        read.select(row=pl.int_range(pl.len()), column=pl.lit(name), reason=pl.lit(DATE_NOT_READ)).filter(
+            rows[name].is_not_null() & read[name].is_null()
+        )
+        for name in dates
+    ]
+    none = pl.DataFrame(schema={"row": pl.Int64(), "column": pl.String(), "reason": pl.String()})
+    return read.select(dataset.names), pl.concat([none, *faults])
+
+
+def deidentify(
+    twin: Twin,
+    frame: Frame,
+    *,
+    pseudonyms: Pseudonyms,
+    as_of: date,
+    method: Method = Method.SAFE_HARBOR,
+    scrub: Scrub | None = None,
+) -> Frame:
+    """Rows of a twin from rows of its source, in their order. Lazy rows stay lazy unless there is free text in them.
+
+    Both methods remove direct identifiers, give the patient's pseudonym, three digits of ZIP codes and 90 for ages over
+    89, and scrub free text. Safe Harbor keeps of dates the year. Expert moves all dates of a patient by the patient's
+    offset, so that intervals stay; a year without a day moves as its middle does.
+
+    Args:
+        frame: the declared columns of the source.
+        as_of: a day no earlier than any event in the data, e.g. that of the delivery. A year 90 before it, or
+            earlier, shows an age over 89 and is given as that year.
+        scrub: e.g. `Scrubber().scrub`; needed where the source has free text.
+
+    Raises:
+        SchemaMismatch: the frame has not the declared columns.
+        InvalidInput: expert, and rows belong to no patient.
+        ScrubFailed: free text and no scrubber, or the scrubber failed: there is no output.
+        KeyDestroyed, VaultTampered: of the vault.
+    """
+    source, lazy = twin.source, frame.lazy()
+    if faults := arrow.schema_faults(source, lazy.collect_schema()):
+        raise SchemaMismatch(
+            source.key,
+            found="; ".join(faults),
+            allowed="the declared columns",
+            do="Pass rows of the twin's source.",
+        )
+    if method is Method.EXPERT and twin.patient is None:
+        raise InvalidInput(
+            twin.key,
+            code="no_patient",
+            found="no patient's column is declared, so there is no offset",
+            allowed="safe_harbor",
+            do="Declare the patient's column, or use safe_harbor.",
+        )
+    texts = [name for name, how in twin.treatments.items() if how is Treatment.SCRUB]
+    if texts and scrub is None:
+        raise ScrubFailed(
+            twin.key,
+            found=f"free text in {', '.join(texts)} and no scrubber",
+            allowed="text that was scrubbed",
+            do="Pass a scrubber, or declare the columns as removed.",
+        )
+    rows = _linked(twin, lazy.select(source.names), pseudonyms)
+    if texts and scrub is not None:
+        told = rows.collect()
+        rows = told.with_columns([_scrubbed(twin, told, name, scrub, method) for name in texts]).lazy()
+    made = [e for c in source.columns for e in _expressions(c, twin.treatments[c.name], as_of, method)]
+    out = rows.select(*made, pl.lit(str(method)).alias("deid_method"))
+    checked = out.select(pl.col(name).cast(dtype) for name, dtype in arrow.polars_schema(twin).items())
+    return cast("Frame", checked if isinstance(frame, pl.LazyFrame) else checked.collect())
+
+
+def _identifier(name: str) -> pl.Expr:
+    """An identifier as it is looked up: text without blanks around it; an empty one is nobody's."""
+    text = pl.col(name).cast(pl.String).str.strip_chars()
+    return pl.when(text.str.len_bytes() > 0).then(text)
+
+
+def _linked(twin: Twin, rows: pl.LazyFrame, pseudonyms: Pseudonyms) -> pl.LazyFrame:
+    """With the patient's pseudonym and offset, and with codes in place of other identifiers."""
+    if twin.patient is not None:
+        known = pseudonyms.patients(_distinct(rows, twin.patient))
+        rows = _join(rows, twin.patient, known.rename({"pseudonym": _PSEUDONYM, "offset_days": _OFFSET}))
+    for name, how in twin.treatments.items():
+        if how is Treatment.TOKEN:
+            known = pseudonyms.tokens(name.lower(), _distinct(rows, name)).rename({"pseudonym": f"{_PSEUDONYM} {name}"})
+            rows = _join(rows, name, known)
+    return rows
+
+
+def _distinct(rows: pl.LazyFrame, name: str) -> pl.Series:
+    return rows.select(_identifier(name).alias(_PATIENT)).unique().collect(engine="streaming").to_series()
+
+
+def _join(rows: pl.LazyFrame, name: str, known: pl.DataFrame) -> pl.LazyFrame:
+    return (
+        rows.with_columns(_identifier(name).alias(_PATIENT))
+        .join(known.lazy(), left_on=_PATIENT, right_on="identifier", how="left", maintain_order="left")
+        .drop(_PATIENT)
+    )
+
+
+def _expressions(column: Column, how: Treatment, as_of: date, method: Method) -> Iterator[pl.Expr]:
+    """The twin's columns of one column, in the order in which `lsdata.catalog.twin` declares them."""
+    value = pl.col(column.name)
+    match how:
+        case Treatment.REMOVE:
+            return
+        case Treatment.KEEP | Treatment.SCRUB:
+            yield value
+        case Treatment.PSEUDONYM:
+            yield pl.col(_PSEUDONYM).alias(column.name)
+        case Treatment.TOKEN:
+            yield pl.col(f"{_PSEUDONYM} {column.name}").alias(column.name)
+        case Treatment.ZIP3:
+            yield zip3(value).alias(column.name)
+        case Treatment.AGE:
+            yield _age(column).alias(column.name)
+        case Treatment.YEAR:
+            year = _shifted(pl.date(value, *_MIDDLE)).dt.year() if method is Method.EXPERT else value
+            yield _year(year, as_of).alias(column.name)
+        case Treatment.DATE if method is Method.SAFE_HARBOR:
+            yield _year(_known_year(column), as_of).alias(year_name(column.name))
+            yield pl.lit(None).alias(column.name)
+        case Treatment.DATE:
+            yield _year(_shifted(_day(column)).dt.year(), as_of).alias(year_name(column.name))
+            yield _young(_shifted(_whole(column)), as_of).alias(column.name)
+
+
+def _year(year: pl.Expr, as_of: date) -> pl.Expr:
+    return year.clip(lower_bound=as_of.year - AGE_CAP_YEARS)
+
+
+def _young(day: pl.Expr, as_of: date) -> pl.Expr:
+    """The day, unless it was 90 years ago or more."""
+    last = date(as_of.year - AGE_CAP_YEARS, as_of.month, min(as_of.day, 28) if as_of.month == 2 else as_of.day)
+    return pl.when(day.dt.date() > last).then(day)
+
+
+def _shifted(day: pl.Expr) -> pl.Expr:
+    """Moved by the patient's offset; null without one."""
+    return day + pl.duration(days=_OFFSET)
+
+
+def _known_year(column: Column) -> pl.Expr:
+    value = pl.col(column.name)
+    if column.type != "string":
+        return value.dt.year()
+    return pl.when(value.str.contains(f"^{ISO_DATE}$")).then(value.str.head(4)).cast(pl.Int32, strict=False)
+
+
+def _whole(column: Column) -> pl.Expr:
+    """The day of a complete date."""
+    value = pl.col(column.name)
+    return value.str.to_date("%Y-%m-%d", strict=False) if column.type == "string" else value
+
+
+def _day(column: Column) -> pl.Expr:
+    """The day of a date, the middle of what it can be where that is not told."""
+    if column.type != "string":
+        return pl.col(column.name)
+    value = pl.col(column.name)
+    digits = value.str.len_bytes()
+    middle = pl.when(digits == 4).then(value + "-07-02").when(digits == 7).then(value + "-15").otherwise(value)
+    return middle.str.to_date("%Y-%m-%d", strict=False)
+
+
+def _age(column: Column) -> pl.Expr:
+    value = pl.col(column.name)
+    if column.type != "string":
+        return value.clip(upper_bound=AGE_CAPS[column.unit or ""])
+    number = value.str.extract(_AGE, 1).cast(pl.Int32, strict=False)
+    years = ~value.str.contains(r"(?i)\d\s*(m|w|d|h)")
+    over = f"{AGE_CAP_YEARS}+"
+    known = pl.when(years & (number >= AGE_CAP_YEARS)).then(pl.lit(over)).when(number.is_not_null()).then(value)
+    return pl.when(value.str.strip_chars() == over).then(pl.lit(over)).otherwise(known)
+
+
+def _scrubbed(twin: Twin, rows: pl.DataFrame, name: str, scrub: Scrub, method: Method) -> pl.Series:
+    """One column of free text, scrubbed a batch at a time."""
+    identifying = [c.name for c in twin.source.columns if c.phi not in (Phi.NONE, Phi.FREE_TEXT)]
+    clean: list[str] = []
+    for batch in rows.drop_nulls(name).iter_slices(_TEXTS_A_BATCH):
+        patients: list[Mapping[str, Any]] = [
+            {k: v for k, v in row.items() if v is not None} for row in batch.select(identifying).iter_rows(named=True)
+        ]
+        more = {"offset_days": batch[_OFFSET].to_list()} if method is Method.EXPERT else {}
+        clean += _outcome(twin, name, functools.partial(scrub, batch[name].to_list(), patients, **more), batch.height)
+    return pl.Series(name, [None] * rows.height, dtype=pl.String).scatter(rows[name].is_not_null().arg_true(), clean)
+
+
+def _outcome(twin: Twin, column: str, scrub: Callable[[], Sequence[Scrubbed]], count: int) -> list[str]:
+    """The scrubbed texts. What the scrubber says of a failure may hold the text: it is not passed on."""
+    found, texts = "", list[str]()
+    try:
+        texts = [result.text for result in scrub()]
+        if len(texts) != count or not all(type(text) is str for text in texts):
+            found = "other than one text for each"
+    except Exception as error:
+        found = f"the scrubber failed with {type(error).__name__}"
+    if found:
+        raise ScrubFailed(
+            twin.key,
+            found=f"{column}: {found}, of {count} texts",
+            allowed="one scrubbed text for each",
+            do="Nothing was passed on. Run the scrubber alone on this delivery, where its message may be read.",
+        )
+    return texts
