@@ -2,11 +2,11 @@
 
 from dagster import AssetsDefinition, Definitions
 
-from assets import genomics
+from assets import deid, genomics
 from assets.specs import external_assets
 
 
 def defs() -> Definitions:
     """All assets of all rooms."""
-    bound = [value for room in (genomics,) for value in vars(room).values() if isinstance(value, AssetsDefinition)]
-    return Definitions(assets=[*bound, *external_assets()])
+    bound = [value for room in (genomics, deid) for value in vars(room).values() if isinstance(value, AssetsDefinition)]
+    return Definitions(assets=[*bound, *deid.twins(), *external_assets()])

@@ -16,6 +16,7 @@ import dagster as dg
 
 from assets.specs import DBT_TESTS, INPUT_ACCEPTED, asset_spec, check_specs, key
 from lsdata.catalog import Dataset
+from lsdata.catalog.twin import Twin
 from resources.lake import LakeResource
 from resources.tools import ToolsResource
 
@@ -165,7 +166,6 @@ class _Run:
         yield from self._report(_together([p for _, p, _ in done if p]), {p: m for p, _, m in done})
 
     def _work(self, inputs: "Inputs", partition: str) -> "tuple[Published | None, dict[str, Any]]":
-        from lsdata.derived.expectations import validate
         from lsdata.errors import InvalidInput, JobFailed
         from lsdata.lake.lake import Made
         from lsdata.lake.landing import LandingZone
@@ -182,6 +182,7 @@ class _Run:
                 landing=landing,
                 landed=resolved.landed,
                 runner=self.tools.runner(self.lake.settings),
+                act=self.act,
                 log=self.context.log.info,
             )
             try:
@@ -206,13 +207,23 @@ class _Run:
                     )
                 },
                 self.act,
-                validate,
+                self._validate,
                 staging,
             )
             shown: dict[str, Any] = dict(outcome.notes)
             if published.version is not None:
                 shown |= self._drawn(outcome.rows, partition) | self._links(outcome.files, partition)
             return published, shown
+
+    def _validate(self, dataset: Dataset, rows: "pl.DataFrame") -> "tuple[CheckResult, ...]":
+        """The declared checks, and of a de-identified twin the risk that is left."""
+        from lsdata.derived.expectations import validate
+
+        if not isinstance(dataset, Twin):
+            return validate(dataset, rows)
+        from lsdata.deid.tables import risk_check
+
+        return (*validate(dataset, rows), risk_check(dataset, rows))
 
     def _links(self, files: Sequence[str], partition: str) -> dict[str, Any]:
         """Reports open on the auditor's site: browsers refuse links to files."""
@@ -320,7 +331,7 @@ class _Run:
 
 
 def _shown(value: Any) -> Any:
-    from lsdata.genomics.plots import Markdown
+    from lsdata.lake.work import Markdown
 
     return dg.MetadataValue.md(value) if isinstance(value, Markdown) else value
 

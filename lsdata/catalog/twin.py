@@ -198,6 +198,7 @@ def twin(
         partition=dataset.partition,
         upstream=(_from(dataset),),
         expectations=tuple(e for e in dataset.expectations if not _mentions(e, changed)),
+        deidentifies=True,
         source=dataset,
         patient=patient,
         treatments=done,

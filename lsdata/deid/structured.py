@@ -41,9 +41,14 @@ class Scrubbed(Protocol):
         """Without identifiers."""
         ...
 
+    @property
+    def withheld(self) -> str | None:
+        """Why the text is not given out; None where it is."""
+        ...
+
 
 Scrub = Callable[..., Sequence[Scrubbed]]
-"""`scrub(texts, patients)`; by the expert method `scrub(texts, patients, offset_days=...)`.
+"""`scrub(texts, patients)`; by the expert method `scrub(texts, patients, day_offsets=...)`.
 
 Args: lists of one length: texts; per text the known identifiers of its row by column name; the days by which its
 patient's dates move, None where there is no patient. Returns one result a text, in order.
@@ -244,22 +249,22 @@ def _age(column: Column) -> pl.Expr:
 def _scrubbed(twin: Twin, rows: pl.DataFrame, name: str, scrub: Scrub, method: Method) -> pl.Series:
     """One column of free text, scrubbed a batch at a time."""
     identifying = [c.name for c in twin.source.columns if c.phi not in (Phi.NONE, Phi.FREE_TEXT)]
-    clean: list[str] = []
+    clean: list[str | None] = []
     for batch in rows.drop_nulls(name).iter_slices(_TEXTS_A_BATCH):
         patients: list[Mapping[str, Any]] = [
             {k: v for k, v in row.items() if v is not None} for row in batch.select(identifying).iter_rows(named=True)
         ]
-        more = {"offset_days": batch[_OFFSET].to_list()} if method is Method.EXPERT else {}
+        more = {"day_offsets": batch[_OFFSET].to_list()} if method is Method.EXPERT else {}
         clean += _outcome(twin, name, functools.partial(scrub, batch[name].to_list(), patients, **more), batch.height)
     return pl.Series(name, [None] * rows.height, dtype=pl.String).scatter(rows[name].is_not_null().arg_true(), clean)
 
 
-def _outcome(twin: Twin, column: str, scrub: Callable[[], Sequence[Scrubbed]], count: int) -> list[str]:
-    """The scrubbed texts. What the scrubber says of a failure may hold the text: it is not passed on."""
-    found, texts = "", list[str]()
+def _outcome(twin: Twin, column: str, scrub: Callable[[], Sequence[Scrubbed]], count: int) -> list[str | None]:
+    """The scrubbed texts; null where one is withheld. What is said of a failure may hold the text: it stays here."""
+    found, texts = "", list[str | None]()
     try:
-        texts = [result.text for result in scrub()]
-        if len(texts) != count or not all(type(text) is str for text in texts):
+        texts = [None if result.withheld else result.text for result in scrub()]
+        if len(texts) != count or not all(text is None or type(text) is str for text in texts):
             found = "other than one text for each"
     except Exception as error:
         found = f"the scrubber failed with {type(error).__name__}"

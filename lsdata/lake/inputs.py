@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from lsdata.catalog import DATASETS, Dataset, Partition, Upstream
+from lsdata.derived import arrow
 from lsdata.lake.content import combined_sha256, rows_sha256
 from lsdata.lake.lake import Lake
 from lsdata.lake.landing import Landed, LandingZone, fingerprint
@@ -170,6 +171,8 @@ class Inputs:
         source = DATASETS[upstream.key]
         # At the versions that are recorded as inputs, whatever has been published since.
         version = self.versions.get(upstream.key)
+        if version is None:
+            return arrow.empty(source).lazy()
         if upstream.by is None:
             return self.lake.read(upstream.key, version=version)
         if upstream.through:

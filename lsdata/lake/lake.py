@@ -170,6 +170,9 @@ class Lake:
             self._expect_writable(key)
             return arrow.empty(dataset).lazy()
         frame = _scan(self._table(key, version))
+        # A declaration may have gained columns since: they read null until their partition is published again.
+        gained = {c.name for c in dataset.columns if c.nullable} - set(frame.collect_schema())
+        frame = frame.with_columns(pl.lit(None, arrow.POLARS[dataset.column(name).type]).alias(name) for name in gained)
         if faults := arrow.schema_faults(dataset, frame.collect_schema()):
             raise SchemaMismatch(
                 key,
