@@ -38,7 +38,7 @@ def _counts() -> pl.DataFrame:
     cell = np.sort(draw.permutation(cell)[:PAIRS])
     drug, event = np.divmod(cell, events)
     mean = weights[0][drug] * weights[1][event]
-    mean *= draw.gamma(0.8, 1.2, PAIRS) * np.where(draw.random(PAIRS) < 0.05, 20, 1) * 40 / mean.mean()
+    mean *= draw.gamma(0.8, 1.2, PAIRS) * np.where(draw.random(PAIRS) < 0.05, 20, 1) * 1.5 / mean.mean()
     n = 1 + draw.poisson(mean)
     return pl.DataFrame({"drug": drug, "event": event, "n": n}).with_columns(pl.col("drug", "event").cast(pl.String))
 
