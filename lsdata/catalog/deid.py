@@ -71,7 +71,7 @@ NOTES = Dataset(
         _STUDY, _METHOD, _OUTPUT,
     ),
     expectations=(
-        Expectation(name="has_text", doc="The note has text.", rule="trim(text) <> ''", blocking=False),
+        Expectation(name="has_text", doc="The note has text.", rule="text IS NOT NULL", blocking=False),
     ),
 )  # fmt: skip
 

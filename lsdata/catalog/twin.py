@@ -218,6 +218,7 @@ _METHOD = Column(
     type="string",
     phi=Phi.NONE,
     codelist=tuple(Method),
+    constant="the setting or the delivery's own",
     doc="How the row was de-identified, 45 CFR 164.514(b): safe_harbor is (2), expert is (1).",
 )
 

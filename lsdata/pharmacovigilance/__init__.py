@@ -1,0 +1,1 @@
+"""The pharmacovigilance room: from spontaneous reports to signals a reviewer can trust."""
