@@ -6,17 +6,20 @@ Source: 45 CFR 164.514(b)(1) and (2); HHS OCR, Guidance Regarding Methods for De
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import polars as pl
 
 from lsdata.catalog import Column, Dataset, Phi
 from lsdata.catalog.twin import AGE_CAP_YEARS, AGE_CAPS, ISO_DATE, Method, Treatment, Twin, treatment, year_name
 from lsdata.deid.dates import iso_dates
-from lsdata.deid.vault import Pseudonyms
+from lsdata.deid.vault import Known, Pseudonyms
 from lsdata.deid.zip3 import zip3
 from lsdata.derived import arrow
 from lsdata.errors import InvalidInput, SchemaMismatch, ScrubFailed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
@@ -78,7 +81,7 @@ def deidentify(
     twin: Twin,
     frame: Frame,
     *,
-    pseudonyms: Pseudonyms,
+    pseudonyms: Pseudonyms | Known,
     as_of: date,
     method: Method = Method.SAFE_HARBOR,
     scrub: Scrub | None = None,
@@ -135,13 +138,49 @@ def deidentify(
     return cast("Frame", checked if isinstance(frame, pl.LazyFrame) else checked.collect())
 
 
+def look_up(twin: Twin, frame: pl.DataFrame | pl.LazyFrame, pseudonyms: Pseudonyms) -> Known:
+    """All pseudonyms that `deidentify` needs for these rows, so that it can run where the vault is not."""
+    rows = frame.lazy()
+    codes = [name for name, how in twin.treatments.items() if how is Treatment.TOKEN]
+    nobody = pl.Series(dtype=pl.String)
+    return Known(
+        pseudonyms.patients(_distinct(rows, twin.patient) if twin.patient else nobody),
+        {name.lower(): pseudonyms.tokens(name.lower(), _distinct(rows, name)) for name in codes},
+    )
+
+
+def arrow_batches(
+    twin: Twin,
+    pseudonyms: Known,
+    as_of: date,
+    method: Method = Method.SAFE_HARBOR,
+    scrubber: Callable[[], Scrub] | None = None,
+) -> "Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]":
+    """`deidentify` for Spark's `mapInArrow`: the same rows as on one machine, batch by batch.
+
+    Args:
+        pseudonyms: of all rows, from `look_up`.
+        scrubber: makes the scrubber, once a task; models are not sent to workers.
+    """
+
+    def run(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+        scrub = scrubber() if scrubber else None
+        schema = arrow.arrow_schema(twin, comments=False)
+        for batch in batches:
+            rows = pl.DataFrame(batch, schema=arrow.polars_schema(twin.source))
+            made = deidentify(twin, rows, pseudonyms=pseudonyms, as_of=as_of, method=method, scrub=scrub)
+            yield from made.rechunk().to_arrow().cast(schema).to_batches()
+
+    return run
+
+
 def _identifier(name: str) -> pl.Expr:
     """An identifier as it is looked up: text without blanks around it; an empty one is nobody's."""
     text = pl.col(name).cast(pl.String).str.strip_chars()
     return pl.when(text.str.len_bytes() > 0).then(text)
 
 
-def _linked(twin: Twin, rows: pl.LazyFrame, pseudonyms: Pseudonyms) -> pl.LazyFrame:
+def _linked(twin: Twin, rows: pl.LazyFrame, pseudonyms: Pseudonyms | Known) -> pl.LazyFrame:
     """With the patient's pseudonym and offset, and with codes in place of other identifiers."""
     if twin.patient is not None:
         known = pseudonyms.patients(_distinct(rows, twin.patient))

@@ -27,7 +27,7 @@ import json
 import re
 import secrets
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -306,6 +306,43 @@ class Pseudonyms:
         if len(read) > 1:
             self._known[table] = pl.concat(read)
         self._vault.expect_whole(table, self.study, self._count[table])
+
+
+@dataclass(frozen=True)
+class Known:
+    """Pseudonyms that were looked up before: for workers of a cluster, which have no way to the vault.
+
+    Args:
+        people: as `Pseudonyms.patients` returns them.
+        others: by kind, as `Pseudonyms.tokens` returns them.
+    """
+
+    people: pl.DataFrame
+    others: Mapping[str, pl.DataFrame]
+
+    def patients(self, identifiers: pl.Series) -> pl.DataFrame:
+        """As `Pseudonyms.patients`.
+
+        Raises:
+            MissingData: an identifier was not looked up.
+        """
+        return _all_of(self.people, identifiers)
+
+    def tokens(self, kind: str, values: pl.Series) -> pl.DataFrame:
+        """As `Pseudonyms.tokens`. Errors as in `patients`."""
+        return _all_of(self.others[kind], values)
+
+
+def _all_of(known: pl.DataFrame, identifiers: pl.Series) -> pl.DataFrame:
+    found = known.filter(pl.col("identifier").is_in(identifiers.implode()))
+    if missing := identifiers.drop_nulls().n_unique() - found.height:
+        raise MissingData(
+            "pseudonyms of this run",
+            found=f"{missing} identifiers that were not looked up",
+            allowed="those of the rows they were looked up for",
+            do="Look them up in the vault first.",
+        )
+    return found
 
 
 def _draw_pseudonyms(count: int, taken: pl.Series) -> pl.Series:
