@@ -54,19 +54,17 @@ NOTES = Dataset(
     ),
 )  # fmt: skip
 
-_SCRUBBED = twin(NOTES, patient=None, quasi_identifiers=())
 
-NOTES_SCRUBBED = replace(
-    _SCRUBBED,
-    columns=(
-        *_SCRUBBED.columns,
-        *(
-            Column(
-                name=f"n_redactions{'_' + kind.lower() if kind else ''}", type="int64", phi=_none, unit="count",
-                minimum=0, doc=f"Redactions of type {kind} in the text." if kind else "Redactions in the text.",
-            )
-            for kind in ("", *REDACTIONS)
-        ),
-    ),
-)  # fmt: skip
+def _scrubbed(clean: Dataset) -> Dataset:
+    counts = (
+        Column(
+            name=f"n_redactions{'_' + kind.lower() if kind else ''}", type="int64", phi=_none, unit="count",
+            minimum=0, doc=f"Redactions of type {kind} in the text." if kind else "Redactions in the text.",
+        )
+        for kind in ("", *REDACTIONS)
+    )  # fmt: skip
+    return replace(clean, columns=(*clean.columns, *counts))
+
+
+NOTES_SCRUBBED = _scrubbed(twin(NOTES, patient=None, quasi_identifiers=()))
 """`silver/deid/notes`. Bound by hand: the patient's identifiers lie in one column, and redactions are counted."""

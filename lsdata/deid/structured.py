@@ -25,7 +25,7 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 DATE_NOT_READ = "date_not_read"
 
-_PATIENT, _PSEUDONYM, _OFFSET = "deid patient", "deid pseudonym", "deid offset"
+_IDENTIFIER, _PSEUDONYM, _OFFSET = "deid identifier", "deid pseudonym", "deid offset"
 """Working columns. The blank keeps them apart from declared ones, which are identifiers of SQL."""
 
 _TEXTS_A_BATCH = 1_000
@@ -141,11 +141,9 @@ def deidentify(
 def look_up(twin: Twin, frame: pl.DataFrame | pl.LazyFrame, pseudonyms: Pseudonyms) -> Known:
     """All pseudonyms that `deidentify` needs for these rows, so that it can run where the vault is not."""
     rows = frame.lazy()
-    codes = [name for name, how in twin.treatments.items() if how is Treatment.TOKEN]
-    nobody = pl.Series(dtype=pl.String)
     return Known(
-        pseudonyms.patients(_distinct(rows, twin.patient) if twin.patient else nobody),
-        {name.lower(): pseudonyms.tokens(name.lower(), _distinct(rows, name)) for name in codes},
+        pseudonyms.patients(_named(rows, twin.patient)[_IDENTIFIER] if twin.patient else pl.Series(dtype=pl.String)),
+        {name.lower(): pseudonyms.tokens(name.lower(), _named(rows, name)[_IDENTIFIER]) for name in _coded(twin)},
     )
 
 
@@ -174,34 +172,36 @@ def arrow_batches(
     return run
 
 
-def _identifier(name: str) -> pl.Expr:
-    """An identifier as it is looked up: text without blanks around it; an empty one is nobody's."""
-    text = pl.col(name).cast(pl.String).str.strip_chars()
-    return pl.when(text.str.len_bytes() > 0).then(text)
-
-
 def _linked(twin: Twin, rows: pl.LazyFrame, pseudonyms: Pseudonyms | Known) -> pl.LazyFrame:
     """With the patient's pseudonym and offset, and with codes in place of other identifiers."""
     if twin.patient is not None:
-        known = pseudonyms.patients(_distinct(rows, twin.patient))
-        rows = _join(rows, twin.patient, known.rename({"pseudonym": _PSEUDONYM, "offset_days": _OFFSET}))
-    for name, how in twin.treatments.items():
-        if how is Treatment.TOKEN:
-            known = pseudonyms.tokens(name.lower(), _distinct(rows, name)).rename({"pseudonym": f"{_PSEUDONYM} {name}"})
-            rows = _join(rows, name, known)
+        named = _named(rows, twin.patient)
+        known = pseudonyms.patients(named[_IDENTIFIER])
+        rows = _join(rows, named, known.rename({"pseudonym": _PSEUDONYM, "offset_days": _OFFSET}))
+    for name in _coded(twin):
+        named = _named(rows, name)
+        known = pseudonyms.tokens(name.lower(), named[_IDENTIFIER])
+        rows = _join(rows, named, known.rename({"pseudonym": f"{_PSEUDONYM} {name}"}))
     return rows
 
 
-def _distinct(rows: pl.LazyFrame, name: str) -> pl.Series:
-    return rows.select(_identifier(name).alias(_PATIENT)).unique().collect(engine="streaming").to_series()
+def _coded(twin: Twin) -> list[str]:
+    return [name for name, how in twin.treatments.items() if how is Treatment.TOKEN]
 
 
-def _join(rows: pl.LazyFrame, name: str, known: pl.DataFrame) -> pl.LazyFrame:
-    return (
-        rows.with_columns(_identifier(name).alias(_PATIENT))
-        .join(known.lazy(), left_on=_PATIENT, right_on="identifier", how="left", maintain_order="left")
-        .drop(_PATIENT)
-    )
+def _named(rows: pl.LazyFrame, name: str) -> pl.DataFrame:
+    """Each value of a column, and the identifier it is: text without blanks around it; an empty one is nobody's.
+
+    The work of this goes by the number of patients, not of rows.
+    """
+    text = pl.col(name).cast(pl.String).str.strip_chars()
+    distinct = rows.select(name).unique().collect(engine="streaming")
+    return distinct.with_columns(pl.when(text.str.len_bytes() > 0).then(text).alias(_IDENTIFIER))
+
+
+def _join(rows: pl.LazyFrame, named: pl.DataFrame, known: pl.DataFrame) -> pl.LazyFrame:
+    mapped = named.join(known, left_on=_IDENTIFIER, right_on="identifier").drop(_IDENTIFIER)
+    return rows.join(mapped.lazy(), on=mapped.columns[0], how="left", maintain_order="left")
 
 
 def _expressions(column: Column, how: Treatment, as_of: date, method: Method) -> Iterator[pl.Expr]:
