@@ -33,6 +33,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import polars as pl
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -356,7 +357,9 @@ def _draw_pseudonyms(count: int, taken: pl.Series) -> pl.Series:
 
 def _draw_offsets(count: int, taken: pl.Series) -> pl.Series:
     del taken  # many patients share an offset
-    drawn = pl.Series([secrets.randbelow(2 * MOST_DAYS) - MOST_DAYS for _ in range(count)], dtype=pl.Int32)
+    # 64 bits over 730 values: none is likelier than another by more than 2 to the -54.
+    drawn = pl.Series(np.frombuffer(secrets.token_bytes(8 * count), np.uint64) % (2 * MOST_DAYS)).cast(pl.Int32)
+    drawn -= MOST_DAYS
     return drawn + (drawn >= 0).cast(pl.Int32)
 
 
