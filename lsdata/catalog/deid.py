@@ -110,7 +110,7 @@ NOTES_SCRUBBED = Dataset(
         ),
         *(
             Column(
-                name=f"n_{kind.lower()}", type="int64", phi=_none, unit="count", minimum=0,
+                name=f"n_redactions_{kind.lower()}", type="int64", phi=_none, unit="count", minimum=0,
                 source=(f"{NOTES.key}.text",), doc=f"Pieces of type {kind} that were replaced.",
             )
             for kind in TEXT_TYPES

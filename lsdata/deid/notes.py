@@ -197,7 +197,7 @@ def scrubbed(work: Work, notes: pl.LazyFrame) -> Outcome:
             work.log(f"{work.partition}: {start + batch.height} of {part.height} notes")
     frame = pl.concat(made)
     (work.destination / REPORT).write_text(_report(work.partition, frame))
-    counts = {f"redactions_{kind.lower()}": float(frame[f"n_{kind.lower()}"].sum()) for kind in TEXT_TYPES}
+    counts = {f"redactions_{kind.lower()}": float(frame[f"n_redactions_{kind.lower()}"].sum()) for kind in TEXT_TYPES}
     told: dict[str, str | float] = {"withheld": float(frame["withheld"].count()), **counts}
     return Outcome(rows=frame, files=(REPORT,), notes=told)
 
@@ -241,7 +241,7 @@ def _rows(batch: pl.DataFrame, people: Sequence[_Person], results: Sequence[Any]
         ),
         pl.Series("withheld", [one.withheld for one in results], dtype=pl.String),
         pl.Series("n_redactions", [count.total() for count in counts]),
-        *(pl.Series(f"n_{kind.lower()}", [count[kind] for count in counts]) for kind in TEXT_TYPES),
+        *(pl.Series(f"n_redactions_{kind.lower()}", [count[kind] for count in counts]) for kind in TEXT_TYPES),
     )
     return arrow.typed(NOTES_SCRUBBED, made)
 
@@ -253,7 +253,7 @@ _SUSPICIOUS = re.compile(r"\b(?:[A-Z][a-z]{2,}(?: [A-Z][a-z]{2,})+|\d[\d\-./]{3,
 
 
 def _report(delivery: str, frame: pl.DataFrame) -> str:
-    totals = {kind: int(frame[f"n_{kind.lower()}"].sum()) for kind in TEXT_TYPES}
+    totals = {kind: int(frame[f"n_redactions_{kind.lower()}"].sum()) for kind in TEXT_TYPES}
     most = max([1, *totals.values()])
     bars = "".join(
         f"<tr><td>{kind}</td><td class=n>{n:,}</td><td><i style='width:{100 * n / most:.1f}%'></i></td></tr>"

@@ -6,23 +6,26 @@ Source: 45 CFR 164.514(b)(1) and (2); HHS OCR, Guidance Regarding Methods for De
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import polars as pl
 
 from lsdata.catalog import Column, Dataset, Phi
 from lsdata.catalog.twin import AGE_CAP_YEARS, AGE_CAPS, ISO_DATE, Method, Treatment, Twin, treatment, year_name
 from lsdata.deid.dates import iso_dates
-from lsdata.deid.vault import Pseudonyms
+from lsdata.deid.vault import Known, Pseudonyms
 from lsdata.deid.zip3 import zip3
 from lsdata.derived import arrow
 from lsdata.errors import InvalidInput, SchemaMismatch, ScrubFailed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 DATE_NOT_READ = "date_not_read"
 
-_PATIENT, _PSEUDONYM, _OFFSET = "deid patient", "deid pseudonym", "deid offset"
+_IDENTIFIER, _PSEUDONYM, _OFFSET = "deid identifier", "deid pseudonym", "deid offset"
 """Working columns. The blank keeps them apart from declared ones, which are identifiers of SQL."""
 
 _TEXTS_A_BATCH = 1_000
@@ -83,7 +86,7 @@ def deidentify(
     twin: Twin,
     frame: Frame,
     *,
-    pseudonyms: Pseudonyms,
+    pseudonyms: Pseudonyms | Known,
     as_of: date,
     method: Method = Method.SAFE_HARBOR,
     scrub: Scrub | None = None,
@@ -140,34 +143,70 @@ def deidentify(
     return cast("Frame", checked if isinstance(frame, pl.LazyFrame) else checked.collect())
 
 
-def _identifier(name: str) -> pl.Expr:
-    """An identifier as it is looked up: text without blanks around it; an empty one is nobody's."""
-    text = pl.col(name).cast(pl.String).str.strip_chars()
-    return pl.when(text.str.len_bytes() > 0).then(text)
+def look_up(twin: Twin, frame: pl.DataFrame | pl.LazyFrame, pseudonyms: Pseudonyms) -> Known:
+    """All pseudonyms that `deidentify` needs for these rows, so that it can run where the vault is not."""
+    rows = frame.lazy()
+    return Known(
+        pseudonyms.patients(_named(rows, twin.patient)[_IDENTIFIER] if twin.patient else pl.Series(dtype=pl.String)),
+        {name.lower(): pseudonyms.tokens(name.lower(), _named(rows, name)[_IDENTIFIER]) for name in _coded(twin)},
+    )
 
 
-def _linked(twin: Twin, rows: pl.LazyFrame, pseudonyms: Pseudonyms) -> pl.LazyFrame:
+def arrow_batches(
+    twin: Twin,
+    pseudonyms: Known,
+    as_of: date,
+    method: Method = Method.SAFE_HARBOR,
+    scrubber: Callable[[], Scrub] | None = None,
+) -> "Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]":
+    """`deidentify` for Spark's `mapInArrow`: the same rows as on one machine, batch by batch.
+
+    Args:
+        pseudonyms: of all rows, from `look_up`.
+        scrubber: makes the scrubber, once a task; models are not sent to workers.
+    """
+
+    def run(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+        scrub = scrubber() if scrubber else None
+        schema = arrow.arrow_schema(twin, comments=False)
+        for batch in batches:
+            rows = pl.DataFrame(batch, schema=arrow.polars_schema(twin.source))
+            made = deidentify(twin, rows, pseudonyms=pseudonyms, as_of=as_of, method=method, scrub=scrub)
+            yield from made.rechunk().to_arrow().cast(schema).to_batches()
+
+    return run
+
+
+def _linked(twin: Twin, rows: pl.LazyFrame, pseudonyms: Pseudonyms | Known) -> pl.LazyFrame:
     """With the patient's pseudonym and offset, and with codes in place of other identifiers."""
     if twin.patient is not None:
-        known = pseudonyms.patients(_distinct(rows, twin.patient))
-        rows = _join(rows, twin.patient, known.rename({"pseudonym": _PSEUDONYM, "offset_days": _OFFSET}))
-    for name, how in twin.treatments.items():
-        if how is Treatment.TOKEN:
-            known = pseudonyms.tokens(name.lower(), _distinct(rows, name)).rename({"pseudonym": f"{_PSEUDONYM} {name}"})
-            rows = _join(rows, name, known)
+        named = _named(rows, twin.patient)
+        known = pseudonyms.patients(named[_IDENTIFIER])
+        rows = _join(rows, named, known.rename({"pseudonym": _PSEUDONYM, "offset_days": _OFFSET}))
+    for name in _coded(twin):
+        named = _named(rows, name)
+        known = pseudonyms.tokens(name.lower(), named[_IDENTIFIER])
+        rows = _join(rows, named, known.rename({"pseudonym": f"{_PSEUDONYM} {name}"}))
     return rows
 
 
-def _distinct(rows: pl.LazyFrame, name: str) -> pl.Series:
-    return rows.select(_identifier(name).alias(_PATIENT)).unique().collect(engine="streaming").to_series()
+def _coded(twin: Twin) -> list[str]:
+    return [name for name, how in twin.treatments.items() if how is Treatment.TOKEN]
 
 
-def _join(rows: pl.LazyFrame, name: str, known: pl.DataFrame) -> pl.LazyFrame:
-    return (
-        rows.with_columns(_identifier(name).alias(_PATIENT))
-        .join(known.lazy(), left_on=_PATIENT, right_on="identifier", how="left", maintain_order="left")
-        .drop(_PATIENT)
-    )
+def _named(rows: pl.LazyFrame, name: str) -> pl.DataFrame:
+    """Each value of a column, and the identifier it is: text without blanks around it; an empty one is nobody's.
+
+    The work of this goes by the number of patients, not of rows.
+    """
+    text = pl.col(name).cast(pl.String).str.strip_chars()
+    distinct = rows.select(name).unique().collect(engine="streaming")
+    return distinct.with_columns(pl.when(text.str.len_bytes() > 0).then(text).alias(_IDENTIFIER))
+
+
+def _join(rows: pl.LazyFrame, named: pl.DataFrame, known: pl.DataFrame) -> pl.LazyFrame:
+    mapped = named.join(known, left_on=_IDENTIFIER, right_on="identifier").drop(_IDENTIFIER)
+    return rows.join(mapped.lazy(), on=mapped.columns[0], how="left", maintain_order="left")
 
 
 def _expressions(column: Column, how: Treatment, as_of: date, method: Method) -> Iterator[pl.Expr]:
@@ -263,8 +302,9 @@ def _outcome(twin: Twin, column: str, scrub: Callable[[], Sequence[Scrubbed]], c
     """The scrubbed texts; null where one is withheld. What is said of a failure may hold the text: it stays here."""
     found, texts = "", list[str | None]()
     try:
-        texts = [None if result.withheld else result.text for result in scrub()]
-        if len(texts) != count or not all(text is None or type(text) is str for text in texts):
+        results = list(scrub())
+        texts = [None if result.withheld else result.text for result in results]
+        if len(texts) != count or not all(type(result.text) is str for result in results):
             found = "other than one text for each"
     except Exception as error:
         found = f"the scrubber failed with {type(error).__name__}"

@@ -8,8 +8,8 @@ import polars as pl
 
 WITHHELD = "000"
 
-_WHOLE, _CUT = r"^[0-9]{3}([0-9]{2}([- ]?[0-9]{4})?)?$", r"^[0-9]{4}([- ]?[0-9]{4})?$"
-"""ZIP, ZIP+4 or prefix; and those whose leading zero a spreadsheet has taken away."""
+_CODE = r"^(?:[0-9]{3}|[0-9]{4,5}(?:[- ]?[0-9]{4})?)$"
+"""A prefix, ZIP or ZIP+4; the last two also without the leading zero that a spreadsheet takes away."""
 
 _CENSUS_2020 = """
     006-007 009-054 056-089 100-191 193-212 214-268 270-310 312-331 333-339 341-342 344 346-347 349-352 354-374 376-398
@@ -39,6 +39,9 @@ RESTRICTED_2020 = _prefixes("036 059 102 202-205 369 556 692 753 772 821 823 878
 ALLOWED = _prefixes(_CENSUS_2020) - RESTRICTED_2000 - RESTRICTED_2020
 """Prefixes that are kept. The guidance's own list is honoured beside the newer one."""
 
+_KEPT = pl.Series([prefix if (prefix := f"{n:03d}") in ALLOWED else WITHHELD for n in range(1_000)])
+"""What becomes of each prefix, by its number."""
+
 
 def zip3(codes: pl.Expr) -> pl.Expr:
     """First three digits of US ZIP codes, `000` where they may not be kept or the text is no ZIP code; null stays null.
@@ -48,7 +51,9 @@ def zip3(codes: pl.Expr) -> pl.Expr:
             lost is put back.
     """
     text = codes.cast(pl.String).str.strip_chars()
-    cut = text.str.contains(_CUT)
-    prefix = pl.when(cut).then("0" + text.str.head(2)).otherwise(text.str.head(3))
-    kept = (cut | text.str.contains(_WHOLE)) & prefix.is_in(sorted(ALLOWED))
-    return pl.when(kept).then(prefix).when(codes.is_not_null()).then(pl.lit(WITHHELD))
+    length, fifth = text.str.len_bytes(), text.str.slice(4, 1)
+    cut = length.is_in([4, 8]) | ((length == 9) & fifth.is_in(["-", " "]))
+    digits = pl.when(cut).then(text.str.head(2)).otherwise(text.str.head(3))
+    number = pl.when(text.str.contains(_CODE)).then(digits.cast(pl.UInt16, strict=False))
+    prefix = pl.lit(_KEPT).gather(number.fill_null(0))
+    return pl.when(codes.is_not_null()).then(prefix)

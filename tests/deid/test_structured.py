@@ -1,6 +1,7 @@
 """Structured data without identifiers, by the declaration alone."""
 
 import os
+import pickle
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,11 +20,11 @@ from lsdata.catalog import Column, Dataset, Phi
 from lsdata.catalog.genomics import SUBJECTS
 from lsdata.catalog.twin import Method, Treatment, Twin, twin, twins
 from lsdata.deid.dates import iso_dates
-from lsdata.deid.structured import DATE_NOT_READ, deidentify, typed
+from lsdata.deid.structured import DATE_NOT_READ, arrow_batches, deidentify, look_up, typed
 from lsdata.deid.vault import Pseudonyms, Vault
 from lsdata.derived import arrow
 from lsdata.derived.expectations import validate
-from lsdata.errors import InvalidInput, KeyDestroyed, SchemaMismatch, ScrubFailed
+from lsdata.errors import InvalidInput, KeyDestroyed, MissingData, SchemaMismatch, ScrubFailed
 from lsdata.lake.lake import Act, Lake
 from lsdata.settings import Settings
 
@@ -40,15 +41,15 @@ def pseudonyms(lake: Lake) -> Pseudonyms:
 
 
 def scrub(
-    texts: Sequence[str], patients: Sequence[Mapping[str, Any]], offset_days: Sequence[int] | None = None
+    texts: Sequence[str], patients: Sequence[Mapping[str, Any]], day_offsets: Sequence[int] | None = None
 ) -> list[Any]:
     """Takes out what the record knows: enough to see that it was asked, and with what."""
-    assert len(texts) == len(patients) == len(offset_days or texts)
+    assert len(texts) == len(patients) == len(day_offsets or texts)
     found: list[Any] = []
     for text, patient in zip(texts, patients, strict=True):
         for value in patient.values():
             text = text.replace(str(value), "[X]")
-        found.append(SimpleNamespace(text=text))
+        found.append(SimpleNamespace(text=text, withheld=None))
     return found
 
 
@@ -281,6 +282,30 @@ def test_codes_of_other_identifiers_link_tables(pseudonyms: Pseudonyms) -> None:
     assert of_header["claim_id"].str.contains("^[a-z2-7]{12}$").all()
 
 
+@pytest.mark.parametrize("method", list(Method))
+def test_arrow_batches_of_workers_give_the_same_rows_without_the_vault(method: Method, pseudonyms: Pseudonyms) -> None:
+    frame = subjects()
+    whole = deidentify(CLEAN, frame, pseudonyms=pseudonyms, as_of=TODAY, method=method, scrub=scrub)
+    work = arrow_batches(CLEAN, look_up(CLEAN, frame, pseudonyms), TODAY, method, lambda: scrub)
+    # What Spark sends to a worker is pickled; the functions themselves are by cloudpickle.
+    known = pickle.loads(pickle.dumps(look_up(CLEAN, frame, pseudonyms)))
+    assert known.people.equals(pseudonyms.patients(frame["patient_id"]))
+    batches = [b for part in frame.iter_slices(2) for b in part.to_arrow().to_batches()]
+    made = list(work(iter(batches)))
+    assert len(made) == 2
+    assert pl.DataFrame(pl.from_arrow(made)).equals(whole)
+    with pytest.raises(MissingData, match="1 identifiers"):
+        list(work(iter(frame.with_columns(patient_id=pl.lit("CANARY-new")).to_arrow().to_batches())))
+
+
+def test_codes_of_workers_are_those_of_the_vault(pseudonyms: Pseudonyms) -> None:
+    claims = table(column("claim_id", Phi.ACCOUNT), treatments={"claim_id": Treatment.TOKEN}, patient=None)
+    frame = rows(claims.source, claim_id=["7", "8", None])
+    known = look_up(claims, frame, pseudonyms)
+    made = [deidentify(claims, frame, pseudonyms=p, as_of=TODAY) for p in (pseudonyms, known)]
+    assert made[0].equals(made[1])
+
+
 def test_after_destruction_nothing_is_made(lake: Lake, pseudonyms: Pseudonyms) -> None:
     deidentify(CLEAN, subjects(), pseudonyms=pseudonyms, as_of=TODAY, scrub=scrub)
     Vault.of(lake).destroy("S1", ACT)
@@ -314,7 +339,7 @@ def failing(texts: Sequence[str], patients: object, **_: object) -> Any:
         failing,
         lambda texts, patients: [],
         lambda texts, patients: scrub(texts, patients) * 2,
-        lambda texts, patients: [SimpleNamespace(text=None) for _ in texts],
+        lambda texts, patients: [SimpleNamespace(text=None, withheld=None) for _ in texts],
         lambda texts, patients: list(texts),
         lambda texts, patients: None,
     ],
@@ -337,7 +362,7 @@ def test_the_scrubber_hears_what_the_row_knows_and_how_far_its_dates_move(pseudo
 
     def listen(texts: Sequence[str], patients: Sequence[Mapping[str, Any]], **more: Any) -> list[Any]:
         heard.append((list(texts), list(patients), more))
-        return [SimpleNamespace(text="") for _ in texts]
+        return [SimpleNamespace(text="", withheld=None) for _ in texts]
 
     frame = subjects().head(2)
     deidentify(CLEAN, frame, pseudonyms=pseudonyms, as_of=TODAY, scrub=listen)
@@ -345,7 +370,7 @@ def test_the_scrubber_hears_what_the_row_knows_and_how_far_its_dates_move(pseudo
     record = {k: v for k, v in CANARIES.items() if k != "phenotype_note"}
     days = pseudonyms.patients(pl.Series([CANARIES["patient_id"]]))["offset_days"].item()
     asked = ([CANARIES["phenotype_note"]], [record])
-    assert heard == [(*asked, {}), (*asked, {"offset_days": [days]})]
+    assert heard == [(*asked, {}), (*asked, {"day_offsets": [days]})]
 
 
 # ---------------------------------------------------------------- bronze to silver_phi
@@ -362,6 +387,7 @@ def test_typed_trims_reads_dates_and_keeps_every_row() -> None:
     )  # fmt: skip
     made, faults = typed(LINKED, frame)
     assert arrow.conform(LINKED, made).equals(made)
+    assert [c.name for c in validate(LINKED, made) if not c.passed] == []
     assert made["birth_date"].to_list() == ["1961-11-23", None, None]
     assert made["patient_id"].to_list() == ["a", "a", "b"]
     assert made["name"].to_list() == [None, None, "X"]
