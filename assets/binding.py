@@ -35,7 +35,7 @@ _RETRIES, _RETRY_SECONDS = 2, 10
 """A tool that was killed or lost its disk is tried again after 10 s, then 20 s; other failures would come again."""
 
 _MOST_DRAWN = 20
-"""Partitions of one run of light data up to which each gets its plots."""
+"""Partitions of one run up to which each gets its own row count and plots; beyond, the run says their sum."""
 
 Report = Callable[["Lake", "pl.DataFrame", str], Mapping[str, Any]]
 """Metadata to show beside a partition, e.g. a plot, from its rows."""
@@ -275,8 +275,12 @@ class _Run:
             p: {"dagster/row_count": n, **{k: _shown(v) for k, v in shown.get(p, {}).items()}} for p, n in rows.items()
         }
         if not refused and set(rows) == set(self.partitions):
-            for partition, told in by_partition.items():
-                self.context.add_asset_metadata(told, asset_key=asset_key, partition_key=partition or None)
+            # Dagster lists the partitions of the run again for each that is told something of its own.
+            if len(rows) <= _MOST_DRAWN:
+                for partition, told in by_partition.items():
+                    self.context.add_asset_metadata(told, asset_key=asset_key, partition_key=partition or None)
+            else:
+                metadata["rows"] = sum(rows.values())
             yield dg.MaterializeResult(asset_key=asset_key, metadata=metadata, check_results=checks)
             return
         for partition in rows:

@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsdata.catalog import Dataset
-from lsdata.lake.content import combined_sha256, rows_sha256
+from lsdata.lake.content import combined_sha256, groups_sha256, ordered, rows_sha256
 
 SCHEMA = pl.Schema(
     {
@@ -35,6 +35,7 @@ def sha256(found: list[dict[str, Any]]) -> str:
     return rows_sha256(pl.DataFrame(found, schema=SCHEMA), ["key"])
 
 
+@settings(deadline=None)
 @given(rows(), st.randoms())
 def test_the_order_of_rows_never_matters(found: list[dict[str, Any]], shuffler: Any) -> None:
     other = list(found)
@@ -42,6 +43,7 @@ def test_the_order_of_rows_never_matters(found: list[dict[str, Any]], shuffler: 
     assert sha256(other) == sha256(found)
 
 
+@settings(deadline=None)
 @given(rows(), st.data())
 def test_how_memory_is_cut_never_matters(found: list[dict[str, Any]], data: st.DataObject) -> None:
     frame = pl.DataFrame(found, schema=SCHEMA)
@@ -50,6 +52,34 @@ def test_how_memory_is_cut_never_matters(found: list[dict[str, Any]], data: st.D
     assert rows_sha256(cut, ["key"]) == rows_sha256(frame, ["key"])
 
 
+@settings(deadline=None)
+@given(rows(), st.data())
+def test_the_hash_of_a_group_is_that_of_its_rows_alone(found: list[dict[str, Any]], data: st.DataObject) -> None:
+    groups = data.draw(st.lists(st.sampled_from("abc"), min_size=len(found), max_size=len(found)))
+    frame = pl.DataFrame(found, schema=SCHEMA).with_columns(by=pl.Series(groups)).sort("by", "key")
+    assert groups_sha256(frame, "by") == {
+        by: (part.height, rows_sha256(part, ["key"])) for by in set(groups) for part in [frame.filter(by=by)]
+    }
+    assert groups_sha256(frame.clear(), "by") == {}
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.none() | st.text("ab", max_size=2), st.none() | st.sampled_from([0.0, -0.0, math.nan]))))
+def test_ordered_is_sorted_and_leaves_alone_what_is(found: list[tuple[str | None, float | None]]) -> None:
+    frame = pl.DataFrame(found, schema={"a": pl.String, "b": pl.Float64}, orient="row").with_row_index()
+    known = frame.sort("a", "b", maintain_order=True)
+    assert ordered(frame, ["a", "b"]).equals(known)
+    assert ordered(known, ["a", "b"]).equals(known)
+    whole = known.drop_nulls()
+    assert ordered(whole, ["a", "b"]) is whole
+
+
+def test_equal_texts_that_follow_one_another_are_counted() -> None:
+    frames = [pl.DataFrame({"v": v}) for v in (["a", "a", "b"], ["a", "b", "b"], ["a", "b", "a"], ["aa", "", "b"])]
+    assert len({rows_sha256(f, ()) for f in frames}) == len(frames)
+
+
+@settings(deadline=None)
 @given(rows(), st.data())
 def test_any_changed_value_changes_the_hash(found: list[dict[str, Any]], data: st.DataObject) -> None:
     row = data.draw(st.integers(0, len(found) - 1))
