@@ -123,15 +123,16 @@ def _note(line: bytes) -> dict[str, Any] | str:
 def _delivery(work: Work) -> dict[str, str]:
     """Study, method and output of the delivery: as delivery.yaml says, else as the settings say."""
     settings = work.settings
-    told: dict[str, Any] = {}
+    found: object = {}
     path = f"notes/{work.partition}/{_SETTINGS}"
-    if any(found.path == path for found in work.landed):
+    if any(file.path == path for file in work.landed):
         try:
-            told = yaml.safe_load(work.landing.local(path).read_text()) or {}
+            found = yaml.safe_load(work.landing.local(path).read_text()) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise _not_understood(path, "no YAML") from error
-        if not isinstance(told, dict):
-            raise _not_understood(path, "no mapping")
+    if not isinstance(found, dict):
+        raise _not_understood(path, "no mapping")
+    told = dict(cast("dict[str, Any]", found))
     method, output = told.pop("method", settings.deid_method), told.pop("output", settings.deid_output)
     study = told.pop("study", settings.deid_study)
     faults = [f"method {method!r}"] if method not in get_args(DeidMethod) else []
