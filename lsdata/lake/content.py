@@ -86,7 +86,8 @@ def _laid_out(series: pl.Series, bounds: Sequence[int]) -> "Iterator[tuple[memor
         yield part(np.diff(starts, append=series.len()).astype(np.uint32), runs)
         text = series.gather(starts) if len(starts) < series.len() else series
         yield part(text.is_null().cast(pl.UInt8).to_numpy(), runs)
-        array = text.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+        # Under a null there may be bytes: they are no value.
+        array = text.fill_null("").rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
         _, places, buffer = array.buffers()
         offsets = np.frombuffer(places, np.int64)[array.offset : array.offset + len(array) + 1]
         yield part(np.diff(offsets).astype(np.uint32), runs)

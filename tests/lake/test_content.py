@@ -159,3 +159,10 @@ def test_every_declared_dataset_can_be_hashed_with_and_without_rows(sample_frame
     hashes = {rows_sha256(frame.head(n), every.primary_key) for n in range(6)}
     assert len(hashes) == 6
     assert rows_sha256(frame.reverse(), every.primary_key) == rows_sha256(frame, every.primary_key)
+
+
+def test_what_lies_under_a_null_is_no_content() -> None:
+    clean = pl.DataFrame({"s": [None, "b", None]}, schema={"s": pl.String})
+    hidden = pl.DataFrame({"s": ["a text of more than twelve bytes", "b", "c"], "keep": [False, True, False]})
+    masked = hidden.select(pl.when("keep").then("s"))
+    assert rows_sha256(masked, ()) == rows_sha256(clean, ())
