@@ -307,7 +307,7 @@ def _treated(dataset: Dataset, column: Column, how: Treatment) -> Iterator[Colum
         case Treatment.ZIP3:
             yield bare.but(
                 type="string",
-                pattern="[0-9](?:[0-9]{2}|xx)",
+                pattern="[0-9]{3}|[0-9]xx",
                 doc="First three digits of the ZIP code, 000 where 20,000 people or fewer live there or nobody does; "
                 "one digit and xx where generalised.",
             )
