@@ -268,7 +268,7 @@ def _report(delivery: str, frame: pl.DataFrame) -> str:
     sample = "".join(_sampled(frame))
     return _PAGE.format(
         delivery=html.escape(delivery), notes=f"{frame.height:,}", how=html.escape(how), bars=bars, withheld=withheld,
-        redactions=f"{frame['n_redactions'].sum():,}", linked=f"{frame['patient'].n_unique() if frame.height else 0:,}",
+        redactions=f"{frame['n_redactions'].sum():,}", linked=f"{frame['patient'].drop_nulls().n_unique():,}",
         sample=sample or "<p>Nothing looks like an identifier any more.</p>",
     )  # fmt: skip
 
