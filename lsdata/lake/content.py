@@ -81,16 +81,16 @@ def _laid_out(series: pl.Series, bounds: Sequence[int]) -> "Iterator[tuple[memor
     if series.dtype == pl.String:
         begins = series.ne_missing(series.shift()).to_numpy(writable=True)
         begins[[at for at in bounds if at < series.len()]] = True  # no run goes over the end of its group
-        starts = np.flatnonzero(begins)
-        runs = np.searchsorted(starts, bounds).tolist()
-        yield part(np.diff(starts, append=series.len()).astype(np.uint32), runs)
+        starts = pl.Series(begins, dtype=pl.Boolean).arg_true().to_numpy()
+        runs = np.searchsorted(starts, np.array(bounds, starts.dtype)).tolist()
+        yield part(np.diff(starts, append=starts.dtype.type(series.len())), runs)
         text = series.gather(starts) if len(starts) < series.len() else series
         yield part(text.is_null().cast(pl.UInt8).to_numpy(), runs)
+        yield part(text.str.len_bytes().fill_null(0).to_numpy(), runs)
         array = text.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-        _, places, buffer = array.buffers()
-        offsets = np.frombuffer(places, np.int64)[array.offset : array.offset + len(array) + 1]
-        yield part(np.diff(offsets).astype(np.uint32), runs)
-        yield memoryview(buffer or b""), offsets[runs].tolist()
+        _, offsets, buffer = array.buffers()
+        places = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+        yield memoryview(buffer or b""), places[runs].tolist()
         return
     yield part(series.is_null().cast(pl.UInt8).to_numpy(), bounds)
     if isinstance(series.dtype, pl.List):
