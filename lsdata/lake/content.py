@@ -86,7 +86,8 @@ def _laid_out(series: pl.Series, bounds: Sequence[int]) -> "Iterator[tuple[memor
         yield part(np.diff(starts, append=starts.dtype.type(series.len())), runs)
         text = series.gather(starts) if len(starts) < series.len() else series
         yield part(text.is_null().cast(pl.UInt8).to_numpy(), runs)
-        yield part(text.str.len_bytes().fill_null(0).to_numpy(), runs)
+        text = text.fill_null("")  # the memory of a null may hold anything
+        yield part(text.str.len_bytes().to_numpy(), runs)
         array = text.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
         _, offsets, buffer = array.buffers()
         places = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
@@ -97,7 +98,7 @@ def _laid_out(series: pl.Series, bounds: Sequence[int]) -> "Iterator[tuple[memor
         lengths = series.list.len().fill_null(0).to_numpy()
         yield part(lengths, bounds)
         items = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[list(bounds)].tolist()
-        yield from _laid_out(series.explode(empty_as_null=False, keep_nulls=False), items)
+        yield from _laid_out(series.drop_nulls().explode(empty_as_null=False, keep_nulls=False), items)
     elif series.dtype == pl.Boolean:
         yield part(series.fill_null(value=False).cast(pl.UInt8).to_numpy(), bounds)
     elif series.dtype.is_float():
