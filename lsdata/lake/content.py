@@ -81,24 +81,24 @@ def _laid_out(series: pl.Series, bounds: Sequence[int]) -> "Iterator[tuple[memor
     if series.dtype == pl.String:
         begins = series.ne_missing(series.shift()).to_numpy(writable=True)
         begins[[at for at in bounds if at < series.len()]] = True  # no run goes over the end of its group
-        starts = np.flatnonzero(begins)
-        runs = np.searchsorted(starts, bounds).tolist()
-        yield part(np.diff(starts, append=series.len()).astype(np.uint32), runs)
+        starts = pl.Series(begins, dtype=pl.Boolean).arg_true().to_numpy()
+        runs = np.searchsorted(starts, np.array(bounds, starts.dtype)).tolist()
+        yield part(np.diff(starts, append=starts.dtype.type(series.len())), runs)
         text = series.gather(starts) if len(starts) < series.len() else series
         yield part(text.is_null().cast(pl.UInt8).to_numpy(), runs)
-        # Under a null there may be bytes: they are no value.
-        array = text.fill_null("").rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-        _, places, buffer = array.buffers()
-        offsets = np.frombuffer(places, np.int64)[array.offset : array.offset + len(array) + 1]
-        yield part(np.diff(offsets).astype(np.uint32), runs)
-        yield memoryview(buffer or b""), offsets[runs].tolist()
+        text = text.fill_null("")  # the memory of a null may hold anything
+        yield part(text.str.len_bytes().to_numpy(), runs)
+        array = text.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+        _, offsets, buffer = array.buffers()
+        places = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+        yield memoryview(buffer or b""), places[runs].tolist()
         return
     yield part(series.is_null().cast(pl.UInt8).to_numpy(), bounds)
     if isinstance(series.dtype, pl.List):
         lengths = series.list.len().fill_null(0).to_numpy()
         yield part(lengths, bounds)
         items = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[list(bounds)].tolist()
-        yield from _laid_out(series.explode(empty_as_null=False, keep_nulls=False), items)
+        yield from _laid_out(series.drop_nulls().explode(empty_as_null=False, keep_nulls=False), items)
     elif series.dtype == pl.Boolean:
         yield part(series.fill_null(value=False).cast(pl.UInt8).to_numpy(), bounds)
     elif series.dtype.is_float():

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,6 +73,27 @@ def test_ordered_is_sorted_and_leaves_alone_what_is(found: list[tuple[str | None
     assert ordered(known, ["a", "b"]).equals(known)
     whole = known.drop_nulls()
     assert ordered(whole, ["a", "b"]) is whole
+
+
+def test_what_lies_in_the_memory_of_a_null_is_no_content() -> None:
+    def masked(values: list[Any]) -> pl.Series:
+        array = pa.array(values)
+        return pl.Series("v", pa.Array.from_buffers(array.type, 3, [pa.py_buffer(b"\5"), *array.buffers()[1:]]))
+
+    pairs: list[tuple[list[Any], list[Any]]] = [
+        (["a", "hidden", "b"], ["a", None, "b"]),
+        ([1, 2, 3], [1, None, 3]),
+        ([1.0, 2.0, 3.0], [1.0, None, 3.0]),
+    ]
+    for values, plain in pairs:
+        hidden = masked(values)
+        assert hidden.to_list() == plain
+        assert rows_sha256(hidden.to_frame(), ()) == rows_sha256(pl.DataFrame({"v": plain}), ())
+    items = pa.array([["a"], ["hidden"], ["b"]])
+    whole = [pa.py_buffer(b"\5"), items.buffers()[1]]
+    lists = pl.Series("v", pa.ListArray.from_buffers(items.type, 3, whole, children=[items.values]))
+    assert lists.to_list() == [["a"], None, ["b"]]
+    assert rows_sha256(lists.to_frame(), ()) == rows_sha256(pl.DataFrame({"v": [["a"], None, ["b"]]}), ())
 
 
 def test_equal_texts_that_follow_one_another_are_counted() -> None:
