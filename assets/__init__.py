@@ -2,16 +2,12 @@
 
 from dagster import AssetsDefinition, Definitions
 
-from assets import genomics, pharmacovigilance
+from assets import deid, genomics, pharmacovigilance
 from assets.specs import external_assets
 
 
 def defs() -> Definitions:
     """All assets of all rooms."""
-    bound = [
-        value
-        for room in (genomics, pharmacovigilance)
-        for value in vars(room).values()
-        if isinstance(value, AssetsDefinition)
-    ]
-    return Definitions(assets=[*bound, *external_assets()])
+    rooms = (genomics, deid, pharmacovigilance)
+    bound = [value for room in rooms for value in vars(room).values() if isinstance(value, AssetsDefinition)]
+    return Definitions(assets=[*bound, *deid.twins(), *external_assets()])

@@ -5,11 +5,14 @@ from functools import cache
 import dagster as dg
 
 from lsdata.catalog import DATASETS, Column, Dataset, Engine, Partition, Phi, Store
+from lsdata.catalog.twin import Twin
 from lsdata.derived.expectations import checks
 from lsdata.derived.lineage import column_sources
 
 INPUT_ACCEPTED = "input_accepted"
 """Check of every dataset that reads the landing zone: nothing of the input is in quarantine."""
+RISK = "reidentification_risk"
+"""Check of every de-identified twin."""
 DBT_TESTS = "dbt_tests"
 """Check of every dbt model: the tests rendered from the declaration pass in the scratch database."""
 
@@ -102,6 +105,9 @@ def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
                 name=INPUT_ACCEPTED, asset=key(dataset), description="Nothing of the input is in quarantine."
             )
         )
+    if isinstance(dataset, Twin):
+        doc = "By the expert method, no class of look-alikes is smaller than the thresholds allow."
+        found.append(dg.AssetCheckSpec(name=RISK, asset=key(dataset), description=doc, blocking=True))
     if dataset.engine is Engine.DBT:
         doc = "Not null, accepted values, unique key and blocking rules, as dbt tests."
         found.append(dg.AssetCheckSpec(name=DBT_TESTS, asset=key(dataset), description=doc, blocking=True))

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from benchmarks.measure import ROOT, Result
 
-NAMES = ("ledger", "load", "manifest", "vcf", "cram", "backfill")
+NAMES = ("ledger", "load", "manifest", "pharmacovigilance", "vcf", "cram", "deid_structured", "scrub", "backfill")
 """The quick ones first."""
 
 

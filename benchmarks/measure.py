@@ -11,7 +11,7 @@ from typing import TypedDict
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = "CPU-s"
-_BEGUN = "begun "
+_BEGUN, _ENDED = "begun ", "ended "
 
 
 class Result(TypedDict):
@@ -68,6 +68,11 @@ def begin() -> None:
     print(f"{_BEGUN}{sum(os.times()[:4])}", flush=True)
 
 
+def end() -> None:
+    """Called in a command: what it costs from here on (freeing what it has imported) does not count."""
+    print(f"{_ENDED}{sum(os.times()[:4])}", flush=True)
+
+
 def _run(command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
     with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, env={**os.environ, **env})
@@ -79,5 +84,6 @@ def _run(command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}\n{err.read()[-2_000:]}")
     begun = [float(line.removeprefix(_BEGUN)) for line in lines if line.startswith(_BEGUN)]
-    found = [line.split()[0] for line in lines if not line.startswith(_BEGUN) and line.strip()]
-    return usage.ru_utime + usage.ru_stime - sum(begun), "".join(found[-1:])
+    ended = [float(line.removeprefix(_ENDED)) for line in lines if line.startswith(_ENDED)]
+    found = [line.split()[0] for line in lines if not line.startswith((_BEGUN, _ENDED)) and line.strip()]
+    return (*ended, usage.ru_utime + usage.ru_stime)[0] - sum(begun), "".join(found[-1:])

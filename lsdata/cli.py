@@ -11,7 +11,9 @@ from lsdata.errors import LsdataError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 ledger_app = typer.Typer(no_args_is_help=True, help="The audit ledger.")
 demo_app = typer.Typer(no_args_is_help=True, help="The demonstration's own data.")
+vault_app = typer.Typer(no_args_is_help=True, help="The vault of pseudonyms.")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(vault_app, name="vault")
 app.add_typer(demo_app, name="demo")
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -131,6 +133,33 @@ def show(
     for _, entry in _lake().ledger.entries(start):
         if subject is None or entry.subject == subject:
             print(entry.to_line().decode())
+
+
+def _vault():
+    from lsdata.deid.vault import Vault
+
+    lake = _lake()
+    return Vault.of(lake), lake.settings
+
+
+@vault_app.command()
+def destroy(
+    study: Annotated[str, typer.Option(help="Study whose keys are destroyed; there is no way back.")], reason: Reason
+) -> None:
+    """Destroy the keys of a study: pseudonymous data becomes anonymous; the ledger keeps the evidence."""
+    from lsdata.lake.lake import Act, code_version
+
+    vault, settings = _vault()
+    vault.destroy(study, Act(operator=settings.operator, reason=reason, git_commit=code_version()))
+    print(f"The keys of study {study} are destroyed; it is recorded.")
+
+
+@vault_app.command("show")
+def show_vault() -> None:
+    """Print what the vault holds of each study: counts, never an identifier."""
+    for held in _vault()[0].studies():
+        state = f"keys destroyed {held.destroyed}" if held.destroyed else "in use"
+        print(f"{held.study}: {held.patients} patients, {held.pseudonyms} pseudonyms, {state}")
 
 
 @demo_app.command()

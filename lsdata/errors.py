@@ -28,6 +28,16 @@ class LsdataError(Exception):
     def __str__(self) -> str:
         return f"{self.where}: {self.found}; allowed: {self.allowed}. {self.do}"
 
+    def __reduce__(self):
+        # Workers of a pool or of Spark send it home: the arguments have names, which pickle does not know of.
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(kind: type[LsdataError], args: tuple[str, ...], state: dict[str, object]) -> LsdataError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class DeclarationError(LsdataError):
     """A dataset is declared in a way that cannot hold."""
@@ -82,3 +92,15 @@ class LedgerTampered(LsdataError):
 
 class PublishConflict(LsdataError):
     """Other writers kept winning the race for a table."""
+
+
+class VaultTampered(LsdataError):
+    """What lies in the vault is not what was written there."""
+
+
+class KeyDestroyed(LsdataError):
+    """The keys of a study were destroyed; who stands behind its pseudonyms cannot be found out, nor linked to."""
+
+
+class ScrubFailed(LsdataError):
+    """Free text was not scrubbed, so nothing of it goes on."""

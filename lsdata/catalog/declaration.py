@@ -211,6 +211,9 @@ class Expectation:
 class Dataset:
     """One dataset, declared once.
 
+    Args:
+        deidentifies: the dataset is where identifiers are taken away: it reads PHI and has none.
+
     Raises:
         DeclarationError: what is declared cannot hold; every fault is listed.
     """
@@ -235,6 +238,7 @@ class Dataset:
     kinds: tuple[str, ...] = ()
     store: Store = Store.DELTA
     deidentified_at_source: str | None = None
+    deidentifies: bool = False
     _by_name: Mapping[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):

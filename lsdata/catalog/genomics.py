@@ -35,6 +35,7 @@ from lsdata.catalog.declaration import (
     Type,
     Upstream,
 )
+from lsdata.catalog.twin import twins
 
 _none = Phi.NONE
 _SEQUENCING = Retention(years=10, basis="CAP MOL.34488 and ISO 15189:2022 8.4; longer where the study protocol says")
@@ -191,7 +192,7 @@ COHORTS = _lab(
 
 SUBJECTS = Dataset(
     key="bronze/genomics/subjects",
-    doc="Who a sample is. Raw PHI: stewards only; nothing but the lab code goes further.",
+    doc="Who a sample is. Raw PHI: stewards only; what goes further is its de-identified twin.",
     grain="one row per sample",
     primary_key=("sample_id",),
     sensitivity=Sensitivity.PHI,
@@ -212,6 +213,7 @@ SUBJECTS = Dataset(
         Column(name="phenotype_note", type="string", phi=Phi.FREE_TEXT, nullable=True, doc="Clinical note."),
     ),
 )
+SUBJECTS_TYPED, SUBJECTS_TWIN = twins(SUBJECTS, patient="patient_id")
 
 REFERENCES = _lab(
     "bronze/genomics/references",

@@ -54,6 +54,17 @@ def empty(dataset: Dataset) -> pl.DataFrame:
     return pl.DataFrame(schema=polars_schema(dataset))
 
 
+_ROWS_AT_ONCE = 1 << 16
+
+
+def reader(frame: pl.DataFrame, schema: "pa.Schema") -> "pa.RecordBatchReader":
+    """The rows of a frame as Arrow batches, converted as they are taken: there is no second copy of all of them."""
+    import pyarrow as pa
+
+    tables = (piece.to_arrow(compat_level=pl.CompatLevel.oldest()) for piece in frame.iter_slices(_ROWS_AT_ONCE))
+    return pa.RecordBatchReader.from_batches(schema, (b for t in tables for b in t.cast(schema).to_batches()))
+
+
 def typed(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
     """The declared columns of a frame, cast to their declared types."""
     return frame.select(dataset.names).cast(polars_schema(dataset))

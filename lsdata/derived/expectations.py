@@ -129,19 +129,19 @@ def _verdict(check: Check) -> str:
 def validate(dataset: Dataset, frame: pl.DataFrame) -> tuple[CheckResult, ...]:
     """Judge a frame that conforms to the declaration and is sorted by partition and primary key.
 
-    Great Expectations gives the verdict; violating rows are counted by polars, so that no value leaves the frame. What
-    one of the two finds wrong is wrong: Great Expectations takes NaN for null, for example.
+    Great Expectations gives the verdict, on the values that decide it; violating rows are counted by polars, so that no
+    value leaves the frame. What one of the two finds wrong is wrong: Great Expectations takes NaN for null, e.g.
     """
     found = checks(dataset)
-    verdicts = frame.select(_holds(dataset, c).alias(_verdict(c)) for c in found)
-    failing = (
-        {c.name: int(n) for c, n in zip(found, verdicts.select((~pl.all()).sum()).row(0), strict=True) if n}
-        if frame.height
-        else {}
-    )
-    columns = [c.column.name for c in found if c.column]
-    rules = verdicts.select(_verdict(c) for c in found if c.column is None)
-    judged = pl.concat([frame.select(columns), rules], how="horizontal").to_pandas()
+    failing: dict[str, int] = {}
+    deciding: list[pl.DataFrame] = []
+    for c in found:
+        values = frame.select(c.column.name if c.column else _verdicts(dataset, frame, c).alias(_verdict(c)))
+        deciding.append(_deciding(values))
+        held = _within(c.column) if c.column else pl.col(_verdict(c))
+        if not deciding[-1].select(held.all()).item():
+            failing[c.name] = values.select((~held).sum()).item()
+    judged = pl.concat(deciding, how="horizontal_extend").to_pandas()
     batch = _batch_definition().get_batch(batch_parameters={"dataframe": judged})
     outcome = batch.validate(suite(dataset), result_format="BOOLEAN_ONLY")
     for result in outcome.results:
@@ -161,32 +161,48 @@ def validate(dataset: Dataset, frame: pl.DataFrame) -> tuple[CheckResult, ...]:
     )
 
 
+def _deciding(values: pl.DataFrame) -> pl.DataFrame:
+    """The values of a column that decide whether all are right: of numbers the least, the greatest and a NaN; of others
+    each once. Beside a column of more of them they are filled up with nulls, which are not judged.
+    """
+    if values.dtypes[0].is_numeric():
+        return pl.concat(values.select(pick) for pick in (pl.all().min(), pl.all().max(), pl.all().nan_max()))
+    return values.unique()
+
+
 def violations(dataset: Dataset, check: Check) -> str:
     """SQL that shows the rows that violate a check (DuckDB, run from the lake's root)."""
     clause = "QUALIFY" if check.name == PRIMARY_KEY else "WHERE"
     return f"SELECT * FROM delta_scan('{dataset.key}') {clause} NOT ({check.rule})"
 
 
-def _holds(dataset: Dataset, check: Check) -> pl.Expr:
+def _verdicts(dataset: Dataset, frame: pl.DataFrame, check: Check) -> pl.Series:
     """True where the row is right. SQL says null where it cannot say; a rule that cannot say is not violated."""
     if check.name == PRIMARY_KEY:
-        # Sorted by key: a row that is not alone equals a neighbour.
-        return ~(_equals_neighbour(dataset, 1) | _equals_neighbour(dataset, -1))
-    if check.column is None:
-        return pl.sql_expr(check.rule).fill_null(value=True)
-    c, column = check.column, pl.col(check.column.name)
+        return ~_repeated(frame.select(dataset.primary_key))
+    return frame.select(pl.sql_expr(check.rule).fill_null(value=True)).to_series()
+
+
+def _repeated(keys: pl.DataFrame) -> pl.Series:
+    """True where a row is not alone; rows are sorted, so that it equals a neighbour."""
+    equal = pl.repeat(value=True, n=max(keys.height - 1, 0), dtype=pl.Boolean, eager=True)
+    for series in reversed(keys.get_columns()):  # the last column of a key differs most
+        equal &= series[1:].eq_missing(series[:-1])
+        if not equal.any():
+            break
+    edge = pl.Series([False] * min(keys.height, 1), dtype=pl.Boolean)
+    return pl.concat([edge, equal]) | pl.concat([equal, edge])
+
+
+def _within(c: Column) -> pl.Expr:
+    """True where a value is allowed; null is not judged."""
+    column = pl.col(c.name)
     held = [column >= c.minimum] if c.minimum is not None else []
     held += [column <= c.maximum] if c.maximum is not None else []
     held += [~column.is_nan()] if held and c.type == "float64" else []
     held += [column.is_in(c.codelist)] if c.codelist else []
     held += [column.str.contains(rf"\A(?:{c.pattern})\z")] if c.pattern else []
     return pl.all_horizontal(held).fill_null(value=True)
-
-
-def _equals_neighbour(dataset: Dataset, step: int) -> pl.Expr:
-    row = pl.int_range(pl.len())
-    exists = row > 0 if step > 0 else row < pl.len() - 1
-    return exists & pl.all_horizontal(pl.col(k).eq_missing(pl.col(k).shift(step)) for k in dataset.primary_key)
 
 
 @cache

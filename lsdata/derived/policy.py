@@ -58,7 +58,7 @@ def forbidden_flows(datasets: Mapping[str, Dataset] = DATASETS) -> list[str]:
     """Declared flows that would carry PHI where it may not be; each as a sentence.
 
     Gold is made from silver and gold alone, and nothing outside bronze and silver_phi reads PHI: what needs it reads
-    the de-identified twin.
+    the de-identified twin. Only what is declared to de-identify, in silver, reads PHI and has none.
     """
     found: list[str] = []
     for key, dataset in datasets.items():
@@ -68,6 +68,8 @@ def forbidden_flows(datasets: Mapping[str, Dataset] = DATASETS) -> list[str]:
                 found.append(f"{key} reads {upstream.key}, which is not declared")
             elif dataset.layer is Layer.GOLD and source.layer in (Layer.BRONZE, Layer.SILVER_PHI):
                 found.append(f"{key} is gold and reads {source.key} ({source.layer}); read its silver twin")
+            elif dataset.deidentifies and dataset.layer is Layer.SILVER:
+                continue
             elif source.sensitivity is Sensitivity.PHI and dataset.sensitivity is not Sensitivity.PHI:
                 found.append(f"{key} ({dataset.sensitivity}) reads PHI from {source.key}; read its de-identified twin")
     return found

@@ -8,18 +8,13 @@ from typing import Any
 import polars as pl
 
 from lsdata.lake.lake import Lake
+from lsdata.lake.work import Markdown
 
 Axes = Any
 """matplotlib's own, which its stubs type only in part."""
 
 _WIDTH, _HEIGHT = 6.4, 3.2
 _MOST_BARS = 60
-
-
-class Markdown(str):
-    """Text that is markdown."""
-
-    __slots__ = ()
 
 
 def _figure(draw: Callable[[Axes], Any], title: str, x: str, y: str) -> Markdown:

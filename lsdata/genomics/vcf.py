@@ -109,66 +109,80 @@ def read_lookup(path: Path, fields: Mapping[str, Sequence[str]]) -> pl.DataFrame
 def genotypes(work: Work, variants: pl.LazyFrame, joint_calls: pl.LazyFrame) -> Outcome:
     """What each sample carries at each allele, and at the site before it was split."""
     del variants, joint_calls  # the call set is read as a file; declared so that their versions are recorded
-    cohort = work.partition
-    annotated = work.file(VARIANTS.key, cohort, "annotated.vcf.gz")
-    rows = pl.concat([_NO_ROWS, *read_genotypes(annotated)])
-    rows = rows.with_columns(pl.lit(cohort).alias("cohort_id"), site_genotypes(rows))
-    return Outcome(rows=arrow.typed(GENOTYPES, rows))
+    rows = read_genotypes(work.file(VARIANTS.key, work.partition, "annotated.vcf.gz"))
+    return Outcome(rows=arrow.typed(GENOTYPES, rows.with_columns(cohort_id=pl.lit(work.partition))))
 
 
 _TYPES = arrow.polars_schema(GENOTYPES)
-_RECORD = {**{n: _TYPES[n] for n in ("chrom", "pos", "ref", "alt", "site")}, "allele": pl.Int32()}
+_RECORD = {**{n: _TYPES[n] for n in ("chrom", "pos", "ref", "alt")}, "old": pl.String()}
+_RECORD_QUERY = r"%CHROM\t%POS\t%REF\t%ALT\t%INFO/OLD_REC\n"
 _CALL = {n: _TYPES[n] for n in ("gt", "dp", "gq", "ad_ref", "ad_alt", "ps")}
-_NO_ROWS = pl.DataFrame(schema={**_RECORD, "sample_id": pl.String(), **_CALL})
-
-_QUERY = r"*%CHROM\t%POS\t.\t.\t.\t.\t%REF\t%ALT\t%INFO/OLD_REC\n[%GT\t%DP\t%GQ\t%AD{0}\t%AD{1}\t%PS\n]"
-"""A line per record, then one per sample: in one table, a record's CHROM stands under `gt` and its POS under `dp`. The
-star, with which neither a contig's name nor a genotype begins, tells a record's line.
-"""
-_LINE = {**_CALL, "ref": pl.String(), "alt": pl.String(), "old": pl.String()}
-_MISSING = {n: "." for n in _LINE if n not in ("gt", "ref", "alt")}
+_CALL_QUERY = r"[%GT\t%DP\t%GQ\t%AD{0}\t%AD{1}\t%PS\n]"
+_AS_WRITTEN = ("chrom", "ref", "alt", "gt")
+"""Where '.' is a value; elsewhere it is a missing one."""
 _OLD = r"^(.*)\|(\d+)\|([^|]*)\|([^|]*?)(?:\|(\d+))?$"
 BATCH = 1 << 22
 """Bytes of text taken at a time."""
 
 
-def read_genotypes(path: Path) -> Iterator[pl.DataFrame]:
-    """Genotype rows of a split VCF in batches; a row per record and sample, in file order.
+def read_genotypes(path: Path) -> pl.DataFrame:
+    """Genotype rows of a split VCF, a row per record and sample, in the order of the key of genotypes.
 
-    `allele` is the number of the alternate at a site that had several; null at others.
+    Records and calls are queried apart: what stands once in the file is parsed, and put in order, once.
 
     Raises:
         InvalidInput: htslib cannot read the file.
     """
-    samples = pl.DataFrame({"sample_id": _open(path).samples}, schema={"sample_id": pl.String})
-    lines = samples.height + 1
-    for text in _queried(path) if samples.height else ():
-        read = pl.read_csv(text, separator="\t", has_header=False, schema=_LINE, null_values=_MISSING, quote_char=None)
-        records = _records(read.gather_every(lines)).join(samples, how="cross", maintain_order="left_right")
-        calls = read.select(*_CALL).filter(pl.int_range(pl.len()) % lines > 0)
-        yield pl.concat([records, calls], how="horizontal")
+    names = _open(path).samples
+    samples = pl.DataFrame({"sample_id": names}, schema={"sample_id": pl.String}).with_row_index("column")
+    records = _records(_queried(path, _RECORD_QUERY, _RECORD) if names else pl.DataFrame(schema=_RECORD))
+    calls = _queried(path, _CALL_QUERY, _CALL) if names else pl.DataFrame(schema=_CALL)
+    calls = calls.with_columns(gt_site=site_genotypes(records, calls["gt"], len(names)))
+    ordered = samples.sort("sample_id"), records.sort("chrom", "pos", "ref", "alt", "site")
+    if not (ordered[0]["column"].is_sorted() and ordered[1]["line"].is_sorted()):
+        samples, records = ordered
+        places = records.select("line").join(samples.select("column"), how="cross", maintain_order="left_right")
+        calls = calls.select(pl.all().gather(places.select(_place(len(names))).to_series()))
+    alleles = records.select("chrom", "pos", "ref", "alt", "site")
+    alleles = alleles.join(samples.select("sample_id"), how="cross", maintain_order="left_right")
+    return pl.concat([alleles, calls], how="horizontal")
+
+
+def _place(samples: int) -> pl.Expr:
+    """The place of a call: of the sample in a column of the file, in the record in a line."""
+    return pl.col("line").cast(pl.Int64) * samples + pl.col("column")
 
 
 def _records(read: pl.DataFrame) -> pl.DataFrame:
-    chrom, pos, old = pl.col("gt").str.slice(1), pl.col("dp"), pl.col("old")
+    """Records with their place in the file; `allele` is the number of the alternate at a site that had several."""
+    old = pl.col("old")
     site_ = pl.coalesce(
-        old.str.replace(_OLD, "${1}:${2}:${3}:${4}"), pl.format("{}:{}:{}:{}", chrom, pos, "ref", "alt")
+        old.str.replace(_OLD, "${1}:${2}:${3}:${4}"), pl.format("{}:{}:{}:{}", "chrom", "pos", "ref", "alt")
     )
-    allele = old.str.extract(_OLD, 5).cast(pl.Int32)
-    return read.select(chrom=chrom, pos=pos, ref="ref", alt="alt", site=site_, allele=allele)
+    records = read.select("chrom", "pos", "ref", "alt", site=site_, allele=old.str.extract(_OLD, 5).cast(pl.Int32))
+    return records.with_row_index("line")
 
 
-def _queried(path: Path) -> Iterator[bytes]:
-    """What `bcftools query` prints, in pieces of whole records."""
-    command = ["bcftools", "query", "--allow-undef-tags", "--format", _QUERY, str(path)]
+def _queried(path: Path, form: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """What `bcftools query` prints."""
+    missing = {n: "." for n in schema if n not in _AS_WRITTEN}
+    read = [
+        pl.read_csv(text, separator="\t", has_header=False, schema=schema, null_values=missing, quote_char=None)
+        for text in _printed(path, ["bcftools", "query", "--allow-undef-tags", "--format", form, str(path)])
+    ]
+    return pl.concat([pl.DataFrame(schema=schema), *read], rechunk=True)
+
+
+def _printed(path: Path, command: Sequence[str]) -> Iterator[bytes]:
+    """What bcftools prints, in pieces of whole lines."""
     with TemporaryFile() as told, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told) as process:
         begun = b""
         while text := cast("IO[bytes]", process.stdout).read(BATCH):
             text = begun + text
-            last = text.rfind(b"\n*") + 1
-            if last:
-                yield text[:last]
-            begun = text[last:]
+            end = text.rfind(b"\n") + 1
+            if end:
+                yield text[:end]
+            begun = text[end:]
         if begun:
             yield begun
         code = process.wait()
@@ -184,18 +198,28 @@ def _queried(path: Path) -> Iterator[bytes]:
             )
 
 
-def site_genotypes(rows: pl.DataFrame) -> pl.Series:
-    """GT at each row's site before it was split, put together from its alleles; null where it had one alternate.
+def site_genotypes(records: pl.DataFrame, gt: pl.Series, samples: int) -> pl.Series:
+    """GT of each call at its site before that was split, put together from its alleles; null where it had one.
 
     Args:
-        rows: of `read_genotypes`.
+        records: `line`, `site`, `allele`.
+        gt: of all samples at all records, in the order of the file.
     """
-    several = rows["allele"].is_not_null()
-    told = pl.concat_str("allele", pl.lit(":"), "gt").str.join(" ").over("site", "sample_id")
-    alleles = rows.filter(several).select(told).to_series()
-    distinct = alleles.unique()
-    whole = alleles.replace_strict(distinct, [_unsplit(one) for one in distinct], return_dtype=pl.String)
-    return whole.gather((several.cum_sum() - 1).set(~several, None)).alias("gt_site")
+    sites = records.filter(pl.col("allele").is_not_null()).group_by("site").agg("line", "allele")
+    columns = pl.DataFrame({"column": range(samples)}, schema={"column": pl.UInt32})
+    calls = sites.drop("site").join(columns, how="cross")
+    told: list[pl.Series] = []
+    for nth in range(sites["line"].list.len().max() or 0):  # pyright: ignore[reportArgumentType] - of numbers
+        split = calls.select(pl.col("line", "allele").list.get(nth, null_on_oob=True), "column")
+        split = split.select("allele", gt=gt.gather(split.select(_place(samples)).to_series()))
+        told.append(split.select(pl.format("{}:{}", "allele", "gt")).to_series())
+    if not told:
+        return gt.clear(gt.len())
+    found = pl.select(pl.concat_str(told, separator=" ", ignore_nulls=True)).to_series()
+    distinct = found.unique()
+    whole = found.replace_strict(distinct, [_unsplit(one) for one in distinct], return_dtype=pl.String)
+    calls = calls.with_columns(whole=whole).explode("line", empty_as_null=False)
+    return gt.clear(gt.len()).scatter(calls.select(_place(samples)).to_series(), calls["whole"])
 
 
 def _unsplit(alleles: str) -> str:

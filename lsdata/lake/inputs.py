@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from lsdata.catalog import DATASETS, Dataset, Partition, Upstream
-from lsdata.lake.content import combined_sha256, rows_sha256
+from lsdata.derived import arrow
+from lsdata.lake.content import combined_sha256, groups_sha256
 from lsdata.lake.lake import Lake
 from lsdata.lake.landing import Landed, LandingZone, fingerprint
 from lsdata.lake.places import place_of
@@ -143,15 +144,12 @@ class Inputs:
     def _rows(self, source: Dataset, by: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         """By value of a column: the hash of the rows that have it, and the partitions they lie in."""
         if (source.key, by) not in self._groups:
-            frame = self.lake.read(source.key, version=self.versions.get(source.key)).collect()
-            column = source.partition.column if source.partition else None
+            rows = self.lake.read(source.key, version=self.versions.get(source.key)).filter(pl.col(by).is_not_null())
+            frame = rows.collect().sort(by, *source.primary_key)
+            column = pl.col(source.partition.column) if source.partition else pl.lit("")
+            parts = dict(frame.group_by(by).agg(column.unique().sort()).iter_rows())
             self._groups[source.key, by] = {
-                value: (
-                    rows_sha256(part, source.primary_key),
-                    tuple(part[column].unique().sort()) if column else ("",),
-                )
-                for (value,), part in frame.group_by([by])
-                if isinstance(value, str)
+                value: (sha256, tuple(parts[value])) for value, (_, sha256) in groups_sha256(frame, by).items()
             }
         return self._groups[source.key, by]
 
@@ -170,6 +168,8 @@ class Inputs:
         source = DATASETS[upstream.key]
         # At the versions that are recorded as inputs, whatever has been published since.
         version = self.versions.get(upstream.key)
+        if version is None:
+            return arrow.empty(source).lazy()
         if upstream.by is None:
             return self.lake.read(upstream.key, version=version)
         if upstream.through:

@@ -28,7 +28,7 @@ from lsdata.catalog.core import FILE_INDEX
 from lsdata.derived import arrow
 from lsdata.derived.expectations import CheckResult
 from lsdata.errors import InvalidInput, LedgerTampered, MissingData, PublishConflict, SchemaMismatch, UnsupportedTable
-from lsdata.lake.content import combined_sha256, rows_sha256
+from lsdata.lake.content import combined_sha256, groups_sha256, ordered, rows_sha256
 from lsdata.lake.ledger import Entry, Ledger, StoredObjects
 from lsdata.lake.places import LocalPlace, place_of
 from lsdata.lake.quarantine import Quarantine
@@ -170,6 +170,9 @@ class Lake:
             self._expect_writable(key)
             return arrow.empty(dataset).lazy()
         frame = _scan(self._table(key, version))
+        # A declaration may have gained columns since: they read null until their partition is published again.
+        gained = {c.name for c in dataset.columns if c.nullable} - set(frame.collect_schema())
+        frame = frame.with_columns(pl.lit(None, arrow.POLARS[dataset.column(name).type]).alias(name) for name in gained)
         if faults := arrow.schema_faults(dataset, frame.collect_schema()):
             raise SchemaMismatch(
                 key,
@@ -266,7 +269,7 @@ class Lake:
         column = dataset.partition.column if dataset.partition else None
         _expect_folder_names(dataset.key, list(made) if column else [])
         frame = arrow.conform(dataset, rows, within=(column, list(made)) if column else None)
-        frame = frame.sort([column, *dataset.primary_key] if column else list(dataset.primary_key))
+        frame = ordered(frame, [column, *dataset.primary_key] if column else dataset.primary_key)
         self._expect_writable(dataset.key)
         self._expect_no_gap(dataset, made)
         reached("stage")
@@ -414,7 +417,6 @@ class Lake:
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
-        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         for _ in range(_ATTEMPTS):
             if entry.id in self._state.recorded:
                 return self._state.versions[dataset.key]
@@ -427,7 +429,7 @@ class Lake:
             try:
                 write_deltalake(
                     self.uri(dataset.key),
-                    table.cast(schema),
+                    arrow.reader(frame, schema),
                     storage_options=self.tables.options or None,
                     mode="overwrite",
                     partition_by=partition_by or None,
@@ -736,9 +738,8 @@ def _partition_hashes(
     """Row count and content hash by partition; the frame is sorted already."""
     if column is None:
         return {"": (frame.height, rows_sha256(frame, ()))}
-    parts = cast("dict[tuple[str], pl.DataFrame]", frame.partition_by(column, as_dict=True, maintain_order=True))
     nothing = (0, rows_sha256(arrow.empty(dataset), ()))
-    return {p: (parts[(p,)].height, rows_sha256(parts[(p,)], ())) if (p,) in parts else nothing for p in partitions}
+    return {**dict.fromkeys(partitions, nothing), **groups_sha256(frame, column)}
 
 
 def _file_hashes(folder: Path, names: Sequence[str]) -> dict[str, str]:

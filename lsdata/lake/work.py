@@ -7,10 +7,16 @@ from pathlib import Path
 import polars as pl
 
 from lsdata.compute import Job, JobResult, Runner
-from lsdata.lake.lake import Lake, Staging
+from lsdata.lake.lake import Act, Lake, Staging
 from lsdata.lake.landing import Landed, LandingZone
 from lsdata.lake.quarantine import Reject
 from lsdata.settings import Settings
+
+
+class Markdown(str):
+    """Text that is markdown."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One partition's work: where its input is, where its files go, how tools run, who hears of progress."""
+    """One partition's work: input, place for files, how tools run, who does it and why, who hears of progress."""
 
     partition: str
     lake: Lake
@@ -42,6 +48,7 @@ class Work:
     runner: Runner
     landing: LandingZone
     landed: tuple[Landed, ...]
+    act: Act
     log: Callable[[str], None]
 
     @property

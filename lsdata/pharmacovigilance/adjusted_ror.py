@@ -73,7 +73,7 @@ def adjusted(
     place = cases.select("case_id").with_row_index("place")
     drugs = reports.select("case_id", "drug").unique().join(place, on="case_id")
     events = reports.select("case_id", "event").unique().join(place, on="case_id")
-    fixed = _columns(cases.select(covariates))
+    fixed = _columns([cases[name] for name in covariates], cases.height)
     rows = [_adjusted(drug, event, drugs, events, fixed, comedications) for drug, event in pairs]
     numbers = dict.fromkeys(("ror", "adjusted_ror", "adjusted_lower", "adjusted_upper"), pl.Float64)
     schema = {"drug": pl.String, "event": pl.String, "n": pl.Int64, **numbers}
@@ -125,10 +125,10 @@ def _likelihood(design: Floats, outcome: Floats, at: Floats, firth: bool) -> tup
     return value, design.T @ residual, information
 
 
-def _columns(covariates: pl.DataFrame) -> Floats:
+def _columns(covariates: Sequence[pl.Series], reports: int) -> Floats:
     """The covariates as numbers: reports by parameters."""
     found: list[Floats] = []
-    for values in covariates.get_columns():
+    for values in covariates:
         if values.dtype.is_numeric():
             known = values.is_not_null().to_numpy()
             numbers = np.asarray(values.cast(pl.Float64), dtype=np.float64)
@@ -139,10 +139,10 @@ def _columns(covariates: pl.DataFrame) -> Floats:
             common = text.value_counts(sort=True, name="reports").sort("reports", text.name, descending=[True, False])
             levels = common[text.name].head(LEVELS).to_list()
             # The most common value is what the others are compared with.
-            found += [text.eq_missing(level).cast(pl.Float64).to_numpy() for level in levels[1:]]
+            found += [text.is_in([level], nulls_equal=True).cast(pl.Float64).to_numpy() for level in levels[1:]]
             if common.height > LEVELS:
                 found.append((~text.is_in(levels, nulls_equal=True)).cast(pl.Float64).to_numpy())
-    return np.column_stack(found) if found else np.zeros((covariates.height, 0))
+    return np.column_stack(found) if found else np.zeros((reports, 0))
 
 
 def _adjusted(
@@ -161,13 +161,15 @@ def _adjusted(
         [np.ones(len(fixed)), exposed, fixed, *_comedications(drug, drugs, exposed, comedications)]
     )
     design = design[:, np.append([True, True], np.ptp(design[:, 2:], axis=0) > 0)]
-    design = design[:, _independent(design)]
-    if not np.array_equal(design[:, 1], exposed):
+    kept = _independent(design)
+    design = design[:, kept]
+    if 1 not in kept:
         return *row, *[None] * 3, design.shape[1], None, "not_told_apart"
     columns = design[:, 1:]
     binary = columns[:, ((columns == 0) | (columns == 1)).all(axis=0)]
-    among = binary.T @ outcome
-    separated = bool(((among == 0) | (among == binary.sum(axis=0))).any())
+    with_event, held = binary.T @ outcome, binary.sum(axis=0)
+    without, neither = outcome.sum() - with_event, (1 - outcome).sum() - (held - with_event)
+    separated = bool((np.array([with_event, held - with_event, without, neither]) == 0).any())
     few = min(outcome.sum(), (1 - outcome).sum()) < EVENTS_PER_PARAMETER * design.shape[1]
     found = logistic(design, outcome, firth=few or separated)
     method = "firth" if few or separated else "maximum_likelihood"

@@ -93,8 +93,9 @@ def fit(days: ArrayLike, same_day: float = SAME_DAY) -> Onset:
     while score(high) > 0:
         high += 1
     log_shape = _root(score, low, high)
-    shape, n = float(np.exp(log_shape)), times.size
-    log_scale = float(logs.max() + np.log(np.mean(np.exp(shape * (logs - logs.max())))) / shape)
+    shape, n = math.exp(log_shape), times.size
+    latest = float(np.max(logs))
+    log_scale = latest + math.log(float(np.mean(np.exp(shape * (logs - latest))))) / shape
     held = weights(shape)
     # Observed information of (log shape, log scale), in z = shape * (log t - log scale), where sum(exp z) = n.
     z = shape * (logs - log_scale)

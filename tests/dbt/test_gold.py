@@ -144,7 +144,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, publish: Callable[..., Any]) 
             pl.Series("gene", [gene for gene, _ in genes], dtype=pl.String),
             pl.Series("impact", [impact for _, impact in genes], dtype=pl.String),
         )
-        for dataset, frames in ((VARIANTS, [sites]), (GENOTYPES, list(vcf.read_genotypes(path)))):
+        for dataset, frames in ((VARIANTS, [sites]), (GENOTYPES, [vcf.read_genotypes(path)])):
             told = [frame.with_columns(pl.lit(cohort).alias("cohort_id")) for frame in frames]
             publish(made, dataset, filled(dataset, *told), {cohort: Made()})
     return made

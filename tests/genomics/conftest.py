@@ -57,6 +57,7 @@ class Desk:
                 lake=self.lake,
                 staging=staging,
                 landing=inputs.landing,
+                act=ACT,
                 landed=resolved.landed,
                 runner=self.runner,
                 log=self.heard.append,

@@ -5,12 +5,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsdata.catalog import Dataset
-from lsdata.lake.content import combined_sha256, rows_sha256
+from lsdata.lake.content import combined_sha256, groups_sha256, ordered, rows_sha256
 
 SCHEMA = pl.Schema(
     {
@@ -35,6 +36,7 @@ def sha256(found: list[dict[str, Any]]) -> str:
     return rows_sha256(pl.DataFrame(found, schema=SCHEMA), ["key"])
 
 
+@settings(deadline=None)
 @given(rows(), st.randoms())
 def test_the_order_of_rows_never_matters(found: list[dict[str, Any]], shuffler: Any) -> None:
     other = list(found)
@@ -42,6 +44,7 @@ def test_the_order_of_rows_never_matters(found: list[dict[str, Any]], shuffler: 
     assert sha256(other) == sha256(found)
 
 
+@settings(deadline=None)
 @given(rows(), st.data())
 def test_how_memory_is_cut_never_matters(found: list[dict[str, Any]], data: st.DataObject) -> None:
     frame = pl.DataFrame(found, schema=SCHEMA)
@@ -50,6 +53,55 @@ def test_how_memory_is_cut_never_matters(found: list[dict[str, Any]], data: st.D
     assert rows_sha256(cut, ["key"]) == rows_sha256(frame, ["key"])
 
 
+@settings(deadline=None)
+@given(rows(), st.data())
+def test_the_hash_of_a_group_is_that_of_its_rows_alone(found: list[dict[str, Any]], data: st.DataObject) -> None:
+    groups = data.draw(st.lists(st.sampled_from("abc"), min_size=len(found), max_size=len(found)))
+    frame = pl.DataFrame(found, schema=SCHEMA).with_columns(by=pl.Series(groups)).sort("by", "key")
+    assert groups_sha256(frame, "by") == {
+        by: (part.height, rows_sha256(part, ["key"])) for by in set(groups) for part in [frame.filter(by=by)]
+    }
+    assert groups_sha256(frame.clear(), "by") == {}
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.none() | st.text("ab", max_size=2), st.none() | st.sampled_from([0.0, -0.0, math.nan]))))
+def test_ordered_is_sorted_and_leaves_alone_what_is(found: list[tuple[str | None, float | None]]) -> None:
+    frame = pl.DataFrame(found, schema={"a": pl.String, "b": pl.Float64}, orient="row").with_row_index()
+    known = frame.sort("a", "b", maintain_order=True)
+    assert ordered(frame, ["a", "b"]).equals(known)
+    assert ordered(known, ["a", "b"]).equals(known)
+    whole = known.drop_nulls()
+    assert ordered(whole, ["a", "b"]) is whole
+
+
+def test_what_lies_in_the_memory_of_a_null_is_no_content() -> None:
+    def masked(values: list[Any]) -> pl.Series:
+        array = pa.array(values)
+        return pl.Series("v", pa.Array.from_buffers(array.type, 3, [pa.py_buffer(b"\5"), *array.buffers()[1:]]))
+
+    pairs: list[tuple[list[Any], list[Any]]] = [
+        (["a", "hidden", "b"], ["a", None, "b"]),
+        ([1, 2, 3], [1, None, 3]),
+        ([1.0, 2.0, 3.0], [1.0, None, 3.0]),
+    ]
+    for values, plain in pairs:
+        hidden = masked(values)
+        assert hidden.to_list() == plain
+        assert rows_sha256(hidden.to_frame(), ()) == rows_sha256(pl.DataFrame({"v": plain}), ())
+    items = pa.array([["a"], ["hidden"], ["b"]])
+    whole = [pa.py_buffer(b"\5"), items.buffers()[1]]
+    lists = pl.Series("v", pa.ListArray.from_buffers(items.type, 3, whole, children=[items.values]))
+    assert lists.to_list() == [["a"], None, ["b"]]
+    assert rows_sha256(lists.to_frame(), ()) == rows_sha256(pl.DataFrame({"v": [["a"], None, ["b"]]}), ())
+
+
+def test_equal_texts_that_follow_one_another_are_counted() -> None:
+    frames = [pl.DataFrame({"v": v}) for v in (["a", "a", "b"], ["a", "b", "b"], ["a", "b", "a"], ["aa", "", "b"])]
+    assert len({rows_sha256(f, ()) for f in frames}) == len(frames)
+
+
+@settings(deadline=None)
 @given(rows(), st.data())
 def test_any_changed_value_changes_the_hash(found: list[dict[str, Any]], data: st.DataObject) -> None:
     row = data.draw(st.integers(0, len(found) - 1))
@@ -129,3 +181,10 @@ def test_every_declared_dataset_can_be_hashed_with_and_without_rows(sample_frame
     hashes = {rows_sha256(frame.head(n), every.primary_key) for n in range(6)}
     assert len(hashes) == 6
     assert rows_sha256(frame.reverse(), every.primary_key) == rows_sha256(frame, every.primary_key)
+
+
+def test_what_lies_under_a_null_is_no_content() -> None:
+    clean = pl.DataFrame({"s": [None, "b", None]}, schema={"s": pl.String})
+    hidden = pl.DataFrame({"s": ["a text of more than twelve bytes", "b", "c"], "keep": [False, True, False]})
+    masked = hidden.select(pl.when("keep").then("s"))
+    assert rows_sha256(masked, ()) == rows_sha256(clean, ())

@@ -37,6 +37,12 @@ def grown(lake: Lake, sample_frame: Frames, publish: Publish) -> list[tuple[str,
     return sorted([*new.select("cohort_id", GAINED).rows(), ("c2", None), ("c2", None)], key=str)
 
 
+def test_a_table_of_the_old_declaration_is_read_with_nulls(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
+    old = sample_frame(GENOTYPES, 2, "c1")
+    publish(lake, without(GAINED), old.drop(GAINED))
+    assert lake.read(GENOTYPES.key).collect().equals(old.with_columns(pl.lit(None, pl.Int64).alias(GAINED)))
+
+
 def test_partitions_of_the_old_declaration_read_null(lake: Lake, grown: list[Any]) -> None:
     assert sorted(lake.read(GENOTYPES.key).select("cohort_id", GAINED).collect().rows(), key=str) == grown
     assert lake.read(GENOTYPES.key, ["c2"]).collect()[GAINED].to_list() == [None, None]
@@ -59,9 +65,14 @@ def test_spark_reads_null_there_too(lake: Lake, grown: list[Any]) -> None:
     assert sorted([tuple(row) for row in table.select("cohort_id", GAINED).collect()], key=str) == grown
 
 
-def test_an_old_version_lacks_the_column_and_says_so(lake: Lake, grown: list[Any]) -> None:
-    with pytest.raises(SchemaMismatch, match=f"{GAINED} is missing"):
-        lake.read(GENOTYPES.key, version=0)
+def test_an_old_version_reads_null(lake: Lake, grown: list[Any]) -> None:
+    assert lake.read(GENOTYPES.key, version=0).collect()[GAINED].null_count() == 4
+
+
+def test_a_table_without_a_required_column_is_refused(lake: Lake, sample_frame: Frames, publish: Publish) -> None:
+    publish(lake, without(REQUIRED), sample_frame(GENOTYPES, 2, "c1").drop(REQUIRED))
+    with pytest.raises(SchemaMismatch, match=f"{REQUIRED} is missing"):
+        lake.read(GENOTYPES.key)
 
 
 def test_a_new_column_that_is_not_nullable_is_refused_while_other_partitions_would_have_none(

@@ -1,4 +1,4 @@
-"""Weibull fits of times to onset against scipy and lifelines-style intervals, and the rule for several onsets."""
+"""Weibull fits of times to onset against scipy's likelihood, and the rule for several onsets."""
 
 from datetime import date
 

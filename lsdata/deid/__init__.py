@@ -1,0 +1,1 @@
+"""De-identification: structured data, free text, and the vault that links them."""
