@@ -15,6 +15,8 @@ vault_app = typer.Typer(no_args_is_help=True, help="The vault of pseudonyms.")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(vault_app, name="vault")
 app.add_typer(demo_app, name="demo")
+faers_app = typer.Typer(no_args_is_help=True, help="FDA's public adverse event reports.")
+app.add_typer(faers_app, name="faers")
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -164,19 +166,39 @@ def show_vault() -> None:
 
 @demo_app.command()
 def land() -> None:
-    """Simulate a family and land it as a sequencing run; nothing happens when it is there already."""
-    from lsdata.genomics import demonstration
+    """Simulate a sequencing run of a family and four FAERS quarters; nothing happens when they are there already."""
+    from lsdata.genomics import demonstration as genomics
+    from lsdata.pharmacovigilance import demonstration as pharmacovigilance
     from lsdata.settings import Settings
 
-    demonstration.land(Settings.read(), print)
+    settings = Settings.read()
+    genomics.land(settings, print)
+    pharmacovigilance.land(settings, print)
 
 
 @demo_app.command()
 def report() -> None:
     """Say what was made, how it compares with the simulated truth, and where to look."""
-    from lsdata.genomics import demonstration
+    from lsdata.genomics import demonstration as genomics
+    from lsdata.pharmacovigilance import demonstration as pharmacovigilance
 
-    print(demonstration.report(_lake()))
+    lake = _lake()
+    print(genomics.report(lake))
+    print(pharmacovigilance.report(lake))
+
+
+@faers_app.command()
+def fetch(
+    quarter: Annotated[str, typer.Argument(help="Quarter, e.g. 2024q4.")],
+    base: Annotated[str | None, typer.Option(help="Another place than FDA's.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="The digest it must have.")] = None,
+) -> None:
+    """Fetch a quarter into the landing zone; what was broken off is resumed."""
+    from lsdata.pharmacovigilance import download
+    from lsdata.settings import Settings
+
+    folder = Settings.read().path("landing") / "faers"
+    download.fetch(quarter, folder, print, base or download.FDA, sha256)
 
 
 if __name__ == "__main__":

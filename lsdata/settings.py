@@ -164,6 +164,7 @@ class Settings:
         site_url: where the auditor's site is served, for links in the UI.
         aligner, caller, annotator: which alternative `Job` aligns, calls and predicts consequences.
         vep_cache: folder of Ensembl VEP's cache.
+        pv_roles: roles of the drugs that are counted in reports of adverse events.
         witness, keys: file of the newest tree head, folder of private keys; below home by default.
         tools: folder of GATK and the JVM jars.
         deid_method, deid_output, deid_study: how tables and deliveries are de-identified that say nothing themselves.
@@ -187,6 +188,7 @@ class Settings:
     caller: Caller = "gatk"
     annotator: Annotator = "csq"
     vep_cache: Path | None = None
+    pv_roles: tuple[str, ...] = ("PS", "SS")
     witness: Path | None = None
     keys: Path | None = None
     deid_method: DeidMethod = "safe_harbor"
@@ -220,6 +222,14 @@ class Settings:
             for name in ("witness", "keys", "vault_keys", "tools", "vep_cache")
             if (value := environ.get(f"LSDATA_{name.upper()}"))
         }
+        roles = tuple(r.strip().upper() for r in (environ.get("LSDATA_PV_ROLES") or "PS,SS").split(","))
+        if unknown := [r for r in roles if r not in ("PS", "SS", "I", "C", "DN")]:
+            raise SettingError(
+                "LSDATA_PV_ROLES",
+                found=", ".join(map(repr, unknown)),
+                allowed="PS, SS, I, C, DN, separated by commas",
+                do="Set some of them, or unset it.",
+            )
         compute = _one_of(environ, "LSDATA_COMPUTE", get_args(ComputePlace))
         aligner = _one_of(environ, "LSDATA_ALIGNER", get_args(Aligner))
         caller = _one_of(environ, "LSDATA_CALLER", get_args(Caller))
@@ -241,6 +251,7 @@ class Settings:
             aligner=aligner,
             caller=caller,
             annotator=annotator,
+            pv_roles=roles,
             deid_method=_one_of(environ, "LSDATA_DEID_METHOD", get_args(DeidMethod)),
             deid_output=_one_of(environ, "LSDATA_DEID_OUTPUT", get_args(DeidOutput)),
             deid_study=environ.get("LSDATA_DEID_STUDY") or "default",

@@ -67,7 +67,7 @@ def build(
         if engine == "spark":
             # dbt-spark takes the session that is there; without one it would make its own, which knows no Delta.
             session(lake.settings).sql("create database if not exists scratch")
-        tests = _invoke(dataset, scans, folder, engine, log)
+        tests = _invoke(dataset, scans, lake.settings.pv_roles, folder, engine, log)
         return Built(rows=_rows(lake, dataset, folder, engine), tests=tests)
 
 
@@ -144,11 +144,17 @@ def _flags(folder: str, engine: str) -> list[str]:
 
 
 def _invoke(
-    dataset: Dataset, scans: dict[str, str], folder: str, engine: str, log: Callable[[str], None]
+    dataset: Dataset,
+    scans: dict[str, str],
+    roles: Sequence[str],
+    folder: str,
+    engine: str,
+    log: Callable[[str], None],
 ) -> dict[str, int]:
     # dbt writes what it has compiled into the manifest: a second build would take it for its own.
     manifest = manifest_of(engine).deepcopy()
-    selected = ["build", "--select", dataset.name, "--vars", json.dumps({"scans": scans})]
+    said = {"scans": scans, "pv_roles": list(roles)}
+    selected = ["build", "--select", dataset.name, "--vars", json.dumps(said)]
     outcome = _runner()(manifest=manifest).invoke([*selected, *_flags(folder, engine)])
     if outcome.result is None:
         raise JobFailed(

@@ -5,7 +5,7 @@ memory of its own, so it is right after any crash, and a run asked for twice has
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -71,8 +71,10 @@ def plan(
     existing = {name: set(inputs.partitions(p)) for name, p in definitions(domains).items()}
     datasets = {name: [d for d in _computed(name) if wanted is None or d.domain in wanted] for name in names}
 
+    unregistered = {name: keys.difference(registered[name]) for name, keys in existing.items()}
+
     def requests(before: list[Request]) -> list[Request]:
-        waiting = _Waiting(inputs, before, ended)
+        waiting = _Waiting(inputs, before, ended, unregistered)
         return [
             request
             for name in names
@@ -88,8 +90,15 @@ def plan(
 class _Waiting:
     """Which partitions are about to be made anew by runs that have not ended, so that others had better wait."""
 
-    def __init__(self, inputs: Inputs, before: Sequence[Request], ended: Callable[[str], bool]):
+    def __init__(
+        self,
+        inputs: Inputs,
+        before: Sequence[Request],
+        ended: Callable[[str], bool],
+        unregistered: Mapping[str, set[str]],
+    ):
         self._inputs = inputs
+        self._unregistered = unregistered
         self._soon: dict[str, set[str]] = {}
         for request in before:
             if not ended(request.run_key):
@@ -108,6 +117,9 @@ class _Waiting:
             return False
         own = DATASETS[upstream.key].partition
         members = self._inputs.resolve(dataset, partition).members.get(upstream.key, ())
+        if own and not self._unregistered.get(own.name, set()).isdisjoint(members):
+            # Nobody can ask for them yet; the next glance will.
+            return True
         return any(
             not soon.isdisjoint(members)
             for key in _ancestry(upstream.key)

@@ -1,8 +1,6 @@
-{#- Roles of the drugs that are counted: LSDATA_PV_ROLES, suspects by default. -#}
+{#- Roles of the drugs that are counted, as SQL texts: the setting LSDATA_PV_ROLES. -#}
 {% macro counted_roles() -%}
-  {%- for role in env_var('LSDATA_PV_ROLES', 'PS,SS').split(',') -%}
-    '{{ role | trim | upper | replace("'", "") }}'{{ ", " if not loop.last }}
-  {%- endfor -%}
+  '{{ var('pv_roles', ['PS', 'SS']) | join("', '") }}'
 {%- endmacro %}
 
 {#- Reports by quarter and some keys: what came in and what went out, summed up to the quarter. -#}
