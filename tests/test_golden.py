@@ -46,7 +46,7 @@ def test_golden_case(
     with dg.DagsterInstance.ephemeral() as instance:
         for partition in expected[column].unique(maintain_order=True) if column else [None]:
             if column:
-                instance.add_dynamic_partitions(column, [partition])
+                instance.add_dynamic_partitions(dataset.partition.name, [partition])
             dg.materialize(
                 list(assets.defs().assets or ()), selection=[key(dataset)], partition_key=partition,
                 resources={"lake": LakeResource(), "tools": ToolsResource()}, instance=instance,

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import assets
 from assets.specs import key
@@ -64,7 +65,7 @@ def test_the_signals_of_a_real_listing_are_those_of_the_function(lake: Lake, mak
     expected, fit = disproportionality.signals(raw)
     made = lake.read(pv.SIGNALS.key).filter(pl.col("stratum") == "all").drop("source", "as_of", "stratum")
     columns = [c for c in pv.SIGNALS.names if c in expected.columns]
-    pl.testing.assert_frame_equal(
+    assert_frame_equal(
         made.collect().select(columns).sort("drug", "event"),
         expected.select(columns).sort("drug", "event"), check_dtypes=False, abs_tol=1e-9, rel_tol=1e-9,
     )  # fmt: skip
@@ -97,7 +98,7 @@ def test_what_was_planted_is_found_and_an_old_quarter_stays_what_it_was(lake: La
         make([d for d in BY_SOURCE if d not in (pv.REPORT_LINES, pv.ADJUSTED_ROR, pv.SIGNAL_REPORT)], "faers")
         old = lake.read(pv.SIGNALS.key).filter(pl.col("as_of") <= "2023q2").sort(pv.SIGNALS.primary_key).collect()
         if before is not None:
-            pl.testing.assert_frame_equal(old, before)
+            assert_frame_equal(old, before)
         before = old
     found = lake.read(pv.ALERTS.key).filter(pl.col("rule") == "ebgm", pl.col("as_of") == "2023q4").collect()
     assert {(d, e) for d, e, _ in truth.signals} <= set(found.select("drug", "event").iter_rows())
@@ -143,7 +144,7 @@ def test_counting_is_the_same_on_both_engines_and_equals_plain_counting(
             publish(lake, dataset, built.rows, {"s": Made(inputs=resolved.inputs, fingerprint=resolved.fingerprint)})
             made[dataset.name] = built.rows.sort(dataset.primary_key)
             if engine != "duckdb":
-                pl.testing.assert_frame_equal(made[dataset.name], made[f"{dataset.name} duckdb"])
+                assert_frame_equal(made[dataset.name], made[f"{dataset.name} duckdb"])
             made[f"{dataset.name} {engine}"] = made[dataset.name]
     for as_of in ("2019q1", "2019q2", "2019q3"):
         valid = signals_table.valid(made["report_pairs"], as_of)
@@ -153,4 +154,24 @@ def test_counting_is_the_same_on_both_engines_and_equals_plain_counting(
         for stratum, strata in (("all", ()), ("adjusted", ("cell",))):
             ours = made["pair_counts"].filter(pl.col("as_of") == as_of, pl.col("stratum") == stratum)
             plain = disproportionality.counts.count(reports, strata).frame()
-            pl.testing.assert_frame_equal(ours.select(plain.columns), plain, abs_tol=1e-8)
+            assert_frame_equal(ours.select(plain.columns), plain, abs_tol=1e-8)
+
+
+def test_a_quarter_whose_prior_fails_has_no_alerts_and_is_no_quarter_before() -> None:
+    told = {
+        "2019q1": {"A": (4, 2.5), "B": (4, 2.0)},
+        "2019q2": {"A": (5, None)},
+        "2019q3": {"A": (6, 1.9), "B": (6, 2.1)},
+    }
+    rows = [
+        {"source": "s", "as_of": as_of, "stratum": "all", "drug": drug, "event": "X", "n": n, "ebgm": ebgm, "eb05": 1.0,
+         "ic025": -1.0, "prr": 1.0, "chi2_yates": 0.0, "ror_lower": 1.0,
+             "undefined_reason": None if ebgm else "no_prior"}
+        for as_of, pairs in told.items() for drug, (n, ebgm) in pairs.items()
+    ]  # fmt: skip
+    fits = [{"source": "s", "as_of": q, "stratum": "all", "converged": q != "2019q2"} for q in told]
+    made = signals_table.alerts(pl.LazyFrame(rows), pl.LazyFrame(fits))
+    assert made.select("as_of", "rule", "drug", "status", "previous_as_of").rows() == [
+        ("2019q1", "ebgm", "A", "new", None), ("2019q3", "ebgm", "A", "lost", "2019q1"),
+        ("2019q3", "ebgm", "B", "new", "2019q1"),
+    ]  # fmt: skip

@@ -1,4 +1,5 @@
 -- Distinct reports of each pair, drug and event as of each quarter (DuMouchel 1999, doi:10.1080/00031305.1999.10474456).
+-- Every pair has its margins: the joins are outer ones so that none is made between margins first, which is a product.
 -- Expected counts are n_drug * n_event / n_total; `adjusted` sums that over sex, age group and year.
 with quarters as (
     select distinct source, as_of
@@ -46,18 +47,18 @@ counted as (
     select
         p.source, p.as_of, p.stratum, p.drug, p.event, p.n, d.n as n_drug, e.n as n_event, t.n as n_total
     from n_pair p
-    join n_drug d on d.source = p.source and d.as_of = p.as_of and d.stratum = p.stratum and d.drug = p.drug
-    join n_event e on e.source = p.source and e.as_of = p.as_of and e.stratum = p.stratum and e.event = p.event
-    join n_total t on t.source = p.source and t.as_of = p.as_of and t.stratum = p.stratum
+    left join n_drug d on d.source = p.source and d.as_of = p.as_of and d.stratum = p.stratum and d.drug = p.drug
+    left join n_event e on e.source = p.source and e.as_of = p.as_of and e.stratum = p.stratum and e.event = p.event
+    left join n_total t on t.source = p.source and t.as_of = p.as_of and t.stratum = p.stratum
 ),
 adjusted as (
     select
         c.source, c.as_of, c.drug, c.event,
         round(sum(cast(d.n as double) * cast(e.n as double) / cast(t.n as double)), 9) as expected
     from counted c
-    join n_cell_drug d on d.source = c.source and d.as_of = c.as_of and d.drug = c.drug
-    join n_cell_event e on e.source = c.source and e.as_of = c.as_of and e.cell = d.cell and e.event = c.event
-    join n_cell t on t.source = c.source and t.as_of = c.as_of and t.cell = d.cell
+    left join n_cell_drug d on d.source = c.source and d.as_of = c.as_of and d.drug = c.drug
+    left join n_cell_event e on e.source = c.source and e.as_of = c.as_of and e.cell = d.cell and e.event = c.event
+    left join n_cell t on t.source = c.source and t.as_of = c.as_of and t.cell = d.cell
     where c.stratum = 'all'
     group by c.source, c.as_of, c.drug, c.event
 )
