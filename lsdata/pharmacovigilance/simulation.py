@@ -6,7 +6,7 @@ All names are made up. The same seed gives the same bytes.
 import io
 import json
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -94,11 +94,12 @@ def simulate(landing: Path) -> Truth:
         extra: list[_Case] = []
         if known:
             for i, old in enumerate(_some(draw, known, _DUPLICATES)):
-                twin = _Case(**{**vars(old), "number": 40_000_001 + len(truth.duplicates), "version": 1,
-                                "received": first + timedelta(days=i)})  # fmt: skip
+                twin = replace(
+                    old, number=40_000_001 + len(truth.duplicates), version=1, received=first + timedelta(days=i)
+                )
                 truth.duplicates.append((twin.report, old.report))
                 extra.append(twin)
-            later = [_Case(**{**vars(c), "version": 2, "received": first + timedelta(days=40)})
+            later = [replace(c, version=2, received=first + timedelta(days=40))
                      for c in _some(draw, [k for k in known if k.version == 1], _FOLLOW_UPS)]  # fmt: skip
             extra += later
             gone = [str(c.number) for c in _some(draw, known[:_CASES], _DELETED)]
