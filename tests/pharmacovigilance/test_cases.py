@@ -1,8 +1,10 @@
 """Which reports count as of which quarter: versions, deletions, nullifications and duplicates."""
 
+import os
 import random
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -209,3 +211,49 @@ def test_days_are_days_and_months_are_not() -> None:
     told = pl.DataFrame({"t": texts}).select(reactions.day("t"))["t"].to_list()
     day = date(2019, 1, 14)
     assert told == [day, None, None, None, day, day, day, None, None]
+
+
+DATA = Path(os.environ.get("LSDATA_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "pv"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the developers' data are not here")
+def test_ingredients_are_those_that_diana_found() -> None:
+    # DiAna's sample (MIT): 1,000 cases of FAERS, whose substances were named by hand. Names that differ by country
+    # (acetaminophen is paracetamol) and groups (insulins) make the rest.
+    given = pl.read_csv(DATA / "diana_sample_Drug_Name.csv", infer_schema=False).drop_nulls("prod_ai")
+    theirs = (
+        pl.read_csv(DATA / "diana_sample_Drug.csv", infer_schema=False)
+        .group_by("primaryid", "drug_seq")
+        .agg(theirs=pl.col("substance").str.to_uppercase().drop_nulls().unique().sort())
+    )
+    told = given.select("primaryid", "drug_seq", "prod_ai").unique().join(theirs, on=["primaryid", "drug_seq"])
+    equal = [
+        sorted({drugs.without_salt(name.strip()) for name in prod_ai.upper().split("\\")}) == names
+        for prod_ai, names in told.select("prod_ai", "theirs").iter_rows()
+    ]
+    assert len(equal) > 2500
+    assert sum(equal) / len(equal) > 0.81
+
+
+def test_a_name_like_one_in_rxnorm_is_taken_and_one_nearly_so_is_shown() -> None:
+    known = [{"name_key": n, "rxcui": "1", "ingredient": i, "version": "2024"} for n, i in
+             (("GLUCOPHAGE", "METFORMIN"), ("METFORMIN", "METFORMIN"), ("WARFARIN", "WARFARIN"))]  # fmt: skip
+    names = ["GLUCOPHAGE", "METFORMINE 500 MG", "WARFERIN", "XYZ", "Warfarin."]
+    told = [
+        {"quarter": "2019q1", "primaryid": "1", "drug_seq": str(n), "drugname": name} for n, name in enumerate(names)
+    ]
+    made = drugs.drug_names(
+        rows("deliveries", []),
+        rows("faers_drug", told),
+        rows("icsr", []),
+        rows("report_lines", []),
+        rows("rxnorm", known),
+    )
+    found = {r["drug_name"]: (r["drug"], r["method"], r["suggestion"], r["review"]) for r in made.iter_rows(named=True)}
+    assert found == {
+        "GLUCOPHAGE": ("METFORMIN", "rxnorm", None, False),
+        "METFORMINE 500 MG": ("METFORMIN", "similar", "METFORMIN", True),
+        "WARFERIN": ("WARFERIN", "reported", "WARFARIN", True),
+        "XYZ": ("XYZ", "reported", None, False),
+        "WARFARIN": ("WARFARIN", "rxnorm", None, False),
+    }  # fmt: skip
