@@ -257,3 +257,58 @@ def test_a_name_like_one_in_rxnorm_is_taken_and_one_nearly_so_is_shown() -> None
         "XYZ": ("XYZ", "reported", None, False),
         "WARFARIN": ("WARFARIN", "rxnorm", None, False),
     }  # fmt: skip
+
+
+def message(n: int, case: str, recent: str, sent: str, **more: str) -> list[Row]:
+    """An E2B message of a delivery of its own: its elements, one reaction and one suspect drug."""
+    told = {"N.2.r.1": f"m{n}", "C.1.1": case, "C.1.5": recent, "N.1.5": sent, **more}
+    of_item = {"E.i.2.1b": "10000001", "G.k.1": "1", "G.k.2.2": "Drugx"}
+    return [
+        {"delivery": f"{n}.xml", "message": 1, "element": e, "item": 1 if e in of_item else 0, "part": 0, "value": v}
+        for e, v in (told | of_item).items()
+    ]
+
+
+def messages(*told: list[Row]) -> pl.DataFrame:
+    none = {
+        name: rows(name, []) for name in ("faers_demo", "faers_outc", "report_lines", "faers_deleted", "deliveries")
+    }
+    found = rows("icsr", [row for one in told for row in one])
+    empty = {d: pl.LazyFrame(schema=arrow.polars_schema(d)) for d in (pv.CASE_DRUGS, pv.CASE_REACTIONS)}
+    return cases.cases(
+        none["deliveries"], none["faers_demo"], none["faers_outc"], found, none["report_lines"], none["faers_deleted"],
+        empty[pv.CASE_DRUGS], empty[pv.CASE_REACTIONS],
+    )  # fmt: skip
+
+
+def test_an_e2b_follow_up_takes_over_and_a_nullification_ends_the_case() -> None:
+    made = messages(
+        message(1, "US-1", "20240110", "20240115"), message(2, "US-1", "20240501", "20240502"),
+        message(3, "US-1", "20240801", "20240802", **{"C.1.11.1": "1"}), message(4, "US-2", "20240801", "20240802"),
+        message(5, "US-2", "20240901", "20240902", **{"C.1.11.1": "2"}),
+    )  # fmt: skip
+    assert [counted(made, q) for q in ("2024q1", "2024q2", "2024q3")] == [{"m1"}, {"m2"}, {"m5"}]
+    reasons = dict(made.select("report_id", "superseded_reason").iter_rows())
+    assert reasons == {"m1": "newer_version", "m2": "nullified", "m3": "nullified", "m4": "newer_version", "m5": None}
+
+
+def test_with_meddra_a_code_or_a_lowest_level_term_leads_to_its_preferred_term() -> None:
+    meddra = rows(
+        "meddra",
+        [{"llt_code": c, "llt": t, "pt_code": "10000001", "pt": "Pt one", "soc": "Soc", "version": "27.0"}
+         for c, t in (("10000001", "Pt one"), ("10000009", "Llt nine"))],
+    )  # fmt: skip
+    smq = rows("meddra_smq", [{"smq_code": "1", "smq": "Query", "pt_code": "10000001", "scope": "narrow"}])
+    listed = [
+        {"source": "s", "delivery": "d", "case_id": str(n), "drug": "A", "event": e}
+        for n, e in enumerate(["LLT  nine", "other"])
+    ]
+    told = rows("icsr", message(1, "US-1", "20240110", "20240115"))
+    none = rows("deliveries", []), rows("faers_reac", [])
+    made = reactions.case_reactions(*none, told, rows("report_lines", listed), meddra, smq).sort("source", "report_id")
+    assert made.select("event", "soc", "smqs", "vocabulary", "vocabulary_version").rows() == [
+        ("Pt one", "Soc", ["Query"], "MedDRA", "27.0"), ("Pt one", "Soc", ["Query"], "MedDRA", "27.0"),
+        ("other", None, None, "as reported", "d"),
+    ]  # fmt: skip
+    plain = reactions.case_reactions(*none, told, rows("report_lines", []), rows("meddra", []), rows("meddra_smq", []))
+    assert plain["event"].to_list() == ["MedDRA 10000001"]
