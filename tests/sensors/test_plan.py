@@ -432,7 +432,7 @@ def test_the_instance_is_asked_once_for_each_run_key(graph: Any) -> None:
 
 
 def test_definitions_are_those_of_the_declarations() -> None:
-    assert set(definitions()) == {"run_id", "sample_id", "cohort_id", "reference"}
+    assert set(definitions(["genomics"])) == {"run_id", "sample_id", "cohort_id", "reference"}
     assert definitions(["clinical"]) == {}
     for dataset in DATASETS.values():
         if dataset.partition:
