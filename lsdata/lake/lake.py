@@ -28,6 +28,7 @@ from lsdata.catalog.core import FILE_INDEX
 from lsdata.derived import arrow
 from lsdata.derived.expectations import CheckResult
 from lsdata.errors import InvalidInput, LedgerTampered, MissingData, PublishConflict, SchemaMismatch, UnsupportedTable
+from lsdata.lake import large
 from lsdata.lake.content import combined_sha256, groups_sha256, ordered, rows_sha256
 from lsdata.lake.ledger import Entry, Ledger, StoredObjects
 from lsdata.lake.places import LocalPlace, place_of
@@ -342,7 +343,7 @@ class Lake:
                 reached("files indexed")
             column = dataset.partition.column if dataset.partition else None
             predicate = _is_in(column, partitions) if column else None
-            version = self._write(dataset, frame, predicate, entry, [column] if column else [])
+            version = self._write(dataset, frame, predicate, entry, [column] if column else [], partitions)
             for name in ("journal.json", "publish.arrow"):
                 self.tables.remove(f"_staging/{staging.token}/{name}")
         return version
@@ -411,37 +412,35 @@ class Lake:
         self._write(FILE_INDEX, frame, predicate, about, ["dataset"])
 
     def _write(
-        self, dataset: Dataset, frame: pl.DataFrame, predicate: str | None, entry: Entry, partition_by: list[str]
+        self,
+        dataset: Dataset,
+        frame: pl.DataFrame,
+        predicate: str | None,
+        entry: Entry,
+        partition_by: list[str],
+        partitions: Sequence[str] = (),
     ) -> int:
-        """Commit rows and record the commit, in the turn of the table; done already, it only says at which version."""
-        from deltalake import CommitProperties, write_deltalake
+        """Commit rows and record the commit, in the turn of the table; done already, it only says at which version.
+
+        Args:
+            partitions: where the predicate is just about them: the partitions that are replaced.
+        """
+        from deltalake import CommitProperties
         from deltalake.exceptions import CommitFailedError
 
+        told = CommitProperties(custom_metadata={COMMIT_KEY: entry.to_line().decode()}, max_commit_retries=5)
         for _ in range(_ATTEMPTS):
             if entry.id in self._state.recorded:
                 return self._state.versions[dataset.key]
             self._expect_writable(dataset.key)
             if (version := self._record_commits(dataset.key, entry.id)) is not None:
                 return version
-            new = not self.exists(dataset.key)
-            # The meaning of a column is written with the table; Delta refuses to merge one that was worded anew.
-            schema = arrow.arrow_schema(dataset, comments=new)
             try:
-                write_deltalake(
-                    self.uri(dataset.key),
-                    arrow.reader(frame, schema),
-                    storage_options=self.tables.options or None,
-                    mode="overwrite",
-                    partition_by=partition_by or None,
-                    predicate=None if new else predicate,
-                    # A column that the declaration has gained: rows of other partitions have null there.
-                    schema_mode=None if new else "merge" if predicate else "overwrite",
-                    configuration=_KEEP_LOG if new else None,
-                    description=dataset.doc if new else None,
-                    commit_properties=CommitProperties(
-                        custom_metadata={COMMIT_KEY: entry.to_line().decode()}, max_commit_retries=5
-                    ),
-                )
+                root = Path(self.uri(dataset.key))
+                if isinstance(self.tables, LocalPlace) and large.fits(dataset, frame, partitions, root):
+                    large.write(root, dataset, frame, partitions[0], _KEEP_LOG, told)
+                else:
+                    self._put(dataset, frame, predicate, partition_by, told)
             except CommitFailedError:
                 self._state.refresh()
                 continue
@@ -454,6 +453,28 @@ class Lake:
             found=f"{_ATTEMPTS} attempts lost to other writers",
             allowed="a commit of its own",
             do="Run it again when the other runs are done.",
+        )
+
+    def _put(
+        self, dataset: Dataset, frame: pl.DataFrame, predicate: str | None, partition_by: list[str], told: Any
+    ) -> None:
+        from deltalake import write_deltalake
+
+        new = not self.exists(dataset.key)
+        # The meaning of a column is written with the table; Delta refuses to merge one that was worded anew.
+        schema = arrow.arrow_schema(dataset, comments=new)
+        write_deltalake(
+            self.uri(dataset.key),
+            arrow.reader(frame, schema),
+            storage_options=self.tables.options or None,
+            mode="overwrite",
+            partition_by=partition_by or None,
+            predicate=None if new else predicate,
+            # A column that the declaration has gained: rows of other partitions have null there.
+            schema_mode=None if new else "merge" if predicate else "overwrite",
+            configuration=_KEEP_LOG if new else None,
+            description=dataset.doc if new else None,
+            commit_properties=told,
         )
 
     def _record_commits(self, key: str, entry_id: str | None = None) -> int | None:

@@ -17,7 +17,8 @@ from lsdata.compute import LocalRunner
 from lsdata.derived import arrow
 from lsdata.errors import InvalidInput
 from lsdata.lake.inputs import Inputs
-from lsdata.lake.lake import Act, Lake, Made
+from lsdata.lake.lake import Act, Lake, Made, Staging
+from lsdata.lake.landing import Landed
 from lsdata.lake.quarantine import Reject, originals
 from lsdata.lake.state import Input
 from lsdata.lake.work import Outcome, Work
@@ -46,22 +47,26 @@ class Desk:
         place.write_bytes(content.encode() if isinstance(content, str) else content)
         return place
 
+    def work(self, partition: str, staging: Staging, landed: tuple[Landed, ...] = ()) -> Work:
+        """What a work function is given."""
+        return Work(
+            partition=partition,
+            lake=self.lake,
+            staging=staging,
+            landing=Inputs(self.lake).landing,
+            landed=landed,
+            runner=self.runner,
+            act=ACT,
+            log=self.heard.append,
+        )
+
     def run(self, dataset: Dataset, function: Callable[..., Outcome], partition: str = "") -> Outcome | InvalidInput:
         """Make a partition: reject, quarantine and publish what is due. An error other than ours goes through."""
         inputs = Inputs(self.lake)
         resolved = inputs.resolve(dataset, partition)
         assert not resolved.missing, resolved.missing
         with self.lake.staging(dataset.key) as staging:
-            work = Work(
-                partition=partition,
-                lake=self.lake,
-                staging=staging,
-                landing=inputs.landing,
-                act=ACT,
-                landed=resolved.landed,
-                runner=self.runner,
-                log=self.heard.append,
-            )
+            work = self.work(partition, staging, resolved.landed)
             try:
                 outcome = function(work=work, **inputs.load(dataset, [partition]))
             except InvalidInput as error:

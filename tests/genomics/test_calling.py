@@ -18,7 +18,7 @@ from lsdata.derived import arrow
 from lsdata.errors import InvalidInput, JobFailed, MissingData
 from lsdata.genomics import calling, reference
 from lsdata.genomics.calling import HARD_FILTERS, VQSR, VQSR_SAMPLES, filtering, shards
-from lsdata.lake.work import Outcome, Work
+from lsdata.lake.work import Outcome
 
 SEQUENCE = "ACGTTGCAACCAGTCAAGTC" * 500
 
@@ -131,9 +131,7 @@ def by_gatk(desk: Any, text: bytes, length: int, samples: int) -> tuple[str, str
     """Filter a call set as joint calling does: the method, why, and FILTER by position."""
     roles = dict(desk.lake.read(ANNOTATION_SOURCES.key).collect().select("role", "file").iter_rows())
     with desk.lake.staging(JOINT_CALLS.key) as staging:
-        work = Work(
-            partition="fam", lake=desk.lake, staging=staging, runner=desk.runner, landed=(), log=desk.heard.append
-        )
+        work = desk.work("fam", staging)
         raw = work.destination / "raw.vcf.gz"
         raw.write_bytes(subprocess.run(["bgzip", "-c"], input=text, capture_output=True, check=True).stdout)
         subprocess.run(["tabix", "-p", "vcf", raw], check=True)
@@ -316,7 +314,7 @@ def test_hard_filters_are_what_the_article_says(desk: Any) -> None:
 def joined(desk: Any, gvcfs: pl.DataFrame) -> Outcome:
     members = pl.DataFrame({"cohort_id": ["fam", "fam"], "sample_id": ["A", "B"]})
     with desk.lake.staging(JOINT_CALLS.key) as staging:
-        work = Work(partition="fam", lake=desk.lake, staging=staging, runner=desk.runner, landed=(), log=print)
+        work = desk.work("fam", staging)
         return calling.joint_calls(
             work,
             members.lazy(),

@@ -268,7 +268,7 @@ def sha256(path: Path) -> str:
 
 def check_kept(desk: Any, told: Mapping[str, Any], original: Path | None) -> None:
     """Quarantine holds the bytes as they came, beside a reason that says four things."""
-    folder = desk.lake.quarantine.root / told["path"]
+    folder = desk.lake.quarantine.place.root / told["path"]
     assert all(told[part].strip() for part in ("code", "where", "found", "allowed", "do"))
     assert json.loads((folder / "reason.json").read_text())["code"] == told["code"]
     assert [f["name"] for f in told["files"]] == ([original.name] if original else [])
@@ -300,7 +300,7 @@ def test_a_bad_sample_waits_and_the_others_go_on(name: str, desk: Any) -> None:
     process(desk)
     assert sorted(set(manifest(desk)["sample_id"])) == list(SAMPLES)
     assert desk.codes() == []
-    reasons = list(desk.lake.quarantine.root.rglob("reason.json"))
+    reasons = list(desk.lake.quarantine.place.root.rglob("reason.json"))
     assert all(json.loads(reason.read_text())["resolved_at"] for reason in reasons)
     assert bool(reasons) == bool(case.kept)
 
@@ -584,7 +584,7 @@ def test_nothing_of_a_person_is_said(name: str, desk: Any) -> None:
     made = desk.run(SUBJECTS, intake.subjects)
     assert desk.codes() == codes
     said = "\n".join(desk.heard)
-    said += "".join(reason.read_text() for reason in desk.lake.quarantine.root.rglob("reason.json"))
+    said += "".join(reason.read_text() for reason in desk.lake.quarantine.place.root.rglob("reason.json"))
     if isinstance(made, Outcome):
         assert made.rows.height == rows
         said += f"{made.notes} {made.rejects}"
