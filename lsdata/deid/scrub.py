@@ -33,6 +33,7 @@ from lsdata.deid.recognizers import (
     NumberRecognizer,
     PatternsRecognizer,
     PhoneRecognizer,
+    Recognizer,
 )
 from lsdata.errors import InvalidInput
 
@@ -198,9 +199,13 @@ class Scrubber:
             note.spans += note.record.spans(plain)
         for recognizer in cast(list[EntityRecognizer], cast(Any, self.registry).recognizers):
             if isinstance(recognizer, NameRecognizer):
-                reading = recognizer.read(plain, lambda a, b: note.folded.is_foreign(text, a, b))
+                reading = recognizer.read(
+                    plain, (lambda a, b: note.folded.is_foreign(text, a, b)) if note.folded.starts else None
+                )
                 note.spans += reading.spans
-                note.open = reading.open
+                note.open = reading.open() if self.ner else []
+            elif isinstance(recognizer, Recognizer):
+                note.spans += recognizer.spans(plain)
             else:
                 found = recognizer.analyze(plain, [], None)  # pyright: ignore[reportArgumentType]
                 note.spans += ((result.entity_type, result.start, result.end) for result in found)

@@ -12,25 +12,6 @@ from datetime import date, timedelta
 
 from lsdata.deid import vocabulary
 
-_MONTHS = {
-    word: number
-    for number, words in enumerate(
-        """january jan januar janvier enero janeiro gennaio januari
-        february feb februar fevrier febrero fevereiro febbraio februari
-        march mar marz maerz mars marzo marco maart
-        april apr avril abril aprile
-        may mai mayo maio maggio mei
-        june jun juni juin junio junho giugno
-        july jul juli juillet julio julho luglio
-        august aug aout agosto augustus
-        september sep sept septembre septiembre setembro settembre
-        october oct okt oktober octobre octubre outubro ottobre
-        november nov novembre noviembre novembro
-        december dec dez dezember decembre diciembre dezembro dicembre""".splitlines(),
-        1,
-    )
-    for word in words.split()
-}
 _ORDINALS = {
     word: number
     for number, word in enumerate(
@@ -93,7 +74,7 @@ _SCORE = re.compile(
 _DENOMINATORS = frozenset((2, 3, 4, 5, 6, 8, 10))
 
 _MONTH_WORD = re.compile(
-    r"(?<![A-Za-z])(?:" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")(?![A-Za-z])", re.IGNORECASE
+    r"(?<![A-Za-z])(?:" + "|".join(sorted(vocabulary.MONTHS, key=len, reverse=True)) + r")(?![A-Za-z])", re.IGNORECASE
 )
 _ORDINAL = "|".join(sorted(_ORDINALS, key=len, reverse=True)).replace("-", "[- ]")
 _BEFORE_MONTH = re.compile(
@@ -211,7 +192,7 @@ def _moved(found: Found, days: int, year: int | None) -> date | None:
 def _written(old: str, part: int, value: int) -> str:
     """A value in the style of the old one: as many digits, as long a month, the same case."""
     if part == 1 and not old.isdigit():
-        same_length = [w for w, n in _MONTHS.items() if n == value and w in _FULL_MONTHS]
+        same_length = [w for w, n in vocabulary.MONTHS.items() if n == value and w in _FULL_MONTHS]
         new = same_length[0] if old.lower() in _FULL_MONTHS and len(old) > 3 else same_length[0][:3]
         return new.upper() if old.isupper() else new.capitalize() if old[0].isupper() else new
     if not old.isdigit():
@@ -317,7 +298,7 @@ def _full_year(digits: str) -> int:
 def _worded(text: str) -> Iterator[Found]:
     for match in _MONTH_WORD.finditer(text):
         word = match.group()
-        number = _MONTHS[word.lower()]
+        number = vocabulary.MONTHS[word.lower()]
         start, end = match.span()
         left = _BEFORE_MONTH.search(text, max(0, start - 40), start)
         right = _AFTER_MONTH.match(text, end)

@@ -109,6 +109,29 @@ DEPARTMENTS = _words(
     nearby"""
 )
 
+# ---------------------------------------------------------------- time
+
+# In English, French, German, Spanish, Portuguese, Dutch and Italian, with the number of the month.
+MONTHS = {
+    word: number
+    for number, words in enumerate(
+        """january jan januar janvier enero janeiro gennaio januari
+        february feb februar fevrier febrero fevereiro febbraio februari
+        march mar marz maerz mars marzo marco maart
+        april apr avril abril aprile
+        may mai mayo maio maggio mei
+        june jun juni juin junio junho giugno
+        july jul juli juillet julio julho luglio
+        august aug aout agosto augustus
+        september sep sept septembre septiembre setembro settembre
+        october oct okt oktober octobre octubre outubro ottobre
+        november nov novembre noviembre novembro
+        december dec dez dezember decembre diciembre dezembro dicembre""".splitlines(),
+        1,
+    )
+    for word in words.split()
+}
+
 # ---------------------------------------------------------------- people
 
 TITLES = _words("mr mrs ms mx miss dr drs doctor prof professor nurse rev reverend sir madam rabbi fr sgt capt judge")
