@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from lsdata.deid import vocabulary
+from lsdata.deid import vocabulary, words
+from lsdata.deid.words import Role, Words, matches_at
 
 _ORDINALS = {
     word: number
@@ -73,8 +74,10 @@ _SCORE = re.compile(
 )
 _DENOMINATORS = frozenset((2, 3, 4, 5, 6, 8, 10))
 
+# What each form with digits has after its first number; spares the search at all the others.
+_JOINED = re.compile(r"\d{1,4}(?: ?[-/.] ?|\s)\d|\d{8}")
 _MONTH_WORD = re.compile(
-    r"(?<![A-Za-z])(?:" + "|".join(sorted(vocabulary.MONTHS, key=len, reverse=True)) + r")(?![A-Za-z])", re.IGNORECASE
+    r"(?:" + "|".join(sorted(vocabulary.MONTHS, key=len, reverse=True)) + r")(?![A-Za-z])", re.IGNORECASE
 )
 _ORDINAL = "|".join(sorted(_ORDINALS, key=len, reverse=True)).replace("-", "[- ]")
 _BEFORE_MONTH = re.compile(
@@ -117,6 +120,23 @@ _SEASON = re.compile(
     re.IGNORECASE,
 )
 
+_NAMED = tuple(
+    (frozenset(vocabulary.words(needs)), pattern)
+    for needs, pattern in (
+        (
+            """monday mondays tuesday tuesdays wednesday wednesdays thursday thursdays friday fridays saturday saturdays
+            sunday sundays mon tue tues wed thu thur thurs fri sat sun""",
+            _WEEKDAY,
+        ),
+        (
+            """christmas thanksgiving easter year hanukkah ramadan passover halloween valentine day july super friday
+            ash""",
+            _HOLIDAY,
+        ),
+        ("spring summer fall autumn winter q quarter", _SEASON),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -139,12 +159,13 @@ class Found:
 
 def find(text: str) -> Iterator[Found]:
     """Every date of a folded text; they may overlap."""
-    if _has_digit(text):
-        yield from _numeric(text)
-    yield from _worded(text)
-    for pattern in (_WEEKDAY, _HOLIDAY, _SEASON):
-        for match in pattern.finditer(text):
-            yield Found(match.start(), match.end())
+    cut = words.read(text)
+    yield from _numeric(text, [start for start in cut.numbers if _JOINED.match(text, start)])
+    yield from _worded(cut)
+    for needs, pattern in _NAMED:
+        if cut.has(needs):
+            for match in pattern.finditer(text):
+                yield Found(match.start(), match.end())
 
 
 def shift(text: str, days: int, year: int | None = None) -> str | None:
@@ -206,28 +227,24 @@ def _with_ordinal(text: str, day: int) -> str:
     return re.sub(rf"\b({day:02d}|{day})\s?(?:st|nd|rd|th)\b", rf"\g<1>{suffix}", text, count=1)
 
 
-def _has_digit(text: str) -> bool:
-    return any(digit in text for digit in "0123456789")
-
-
-def _numeric(text: str) -> Iterator[Found]:
-    for match in _NUMERIC.finditer(text):
+def _numeric(text: str, starts: list[int]) -> Iterator[Found]:
+    for match in matches_at(_NUMERIC, text, starts):
         if (found := _three(match)) is not None:
             yield found
-    for match in _YEAR_MONTH.finditer(text):
+    for match in matches_at(_YEAR_MONTH, text, starts):
         year, month = ("y", "m") if match["y"] else ("y2", "m2")
         spans = (match.span(year), match.span(month), None)
         yield Found(match.start(), match.end(), int(match[year]), int(match[month]), None, spans)
-    for match in _COMPACT.finditer(text):
+    for match in matches_at(_COMPACT, text, starts):
         names = ("y", "m", "d") if match["y"] else ("y2", "m2", "d2")
         yield _made(match, names)
-    for match in _SHORT.finditer(text):
+    for match in matches_at(_SHORT, text, starts):
         if _is_short_date(text, match):
             yield _made(match, ("", "m", "d"))
-    for match in _SHORT_RANGE.finditer(text):
+    for match in matches_at(_SHORT_RANGE, text, starts):
         if match["d"] != match["e"] and not _SCORE.match(text, match.end()):
             yield Found(match.start(), match.end())
-    for match in _LABEL_HYPHEN.finditer(text):
+    for match in matches_at(_LABEL_HYPHEN, text, starts):
         if _LABELLED.search(text, max(0, match.start() - 30), match.start()):
             yield _made(match, ("", "m", "d"))
 
@@ -295,8 +312,12 @@ def _full_year(digits: str) -> int:
     return year if len(digits) == 4 else year + (2000 if year < 30 else 1900)
 
 
-def _worded(text: str) -> Iterator[Found]:
-    for match in _MONTH_WORD.finditer(text):
+def _worded(cut: Words) -> Iterator[Found]:
+    text = cut.text
+    for index, role in enumerate(cut.roles):
+        match = _MONTH_WORD.match(text, cut.starts[index]) if role & Role.MONTH else None
+        if match is None:
+            continue
         word = match.group()
         number = vocabulary.MONTHS[word.lower()]
         start, end = match.span()
