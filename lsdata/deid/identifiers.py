@@ -292,6 +292,14 @@ class RecordRecognizer(Recognizer):
     def __init__(self, patient: Patient) -> None:
         super().__init__()
         self.identifiers = read(patient)
+        # First letter and length of words that can be a slip of the pen.
+        self._alike = {
+            (known[0], len(known) + more)
+            for known, entity in self.identifiers.words.items()
+            if len(known) >= _TYPO_LENGTH and entity != "NICKNAME"
+            for more in (-1, 0, 1)
+            if len(known) + more >= _TYPO_LENGTH
+        }
 
     def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
         """Names in any order and case, codes and phones in any punctuation, the days of the record in any form."""
@@ -357,7 +365,7 @@ class RecordRecognizer(Recognizer):
             or word in firsts
             or len(bare) == 1
             or bare in known.initials
-            or (len(bare) >= _TYPO_LENGTH and self._misspelt(bare) is not None)
+            or ((bare[:1], len(bare)) in self._alike and self._misspelt(bare) is not None)
         )
 
     def _phrase(self, tokens: "_Tokens", index: int) -> Iterator[tuple[str, int, int]]:
@@ -419,7 +427,11 @@ class RecordRecognizer(Recognizer):
         offsets: list[int] = []
         for code, entity in self.identifiers.codes.items():
             if len(code) < _LONG or entity == "ZIP":
-                if len(code) >= 4 and (entity != "SSN" or len(code) > 4 or _LAST_FOUR.search(text)):
+                if (
+                    len(code) >= 4
+                    and code in cut.lower
+                    and (entity != "SSN" or len(code) > 4 or _LAST_FOUR.search(text))
+                ):
                     for at in _occurrences(cut.lower, code):
                         if not (text[at - 1 : at].isalnum() or text[at + len(code) : at + len(code) + 1].isalnum()):
                             yield entity, at, at + len(code)
@@ -443,7 +455,7 @@ class RecordRecognizer(Recognizer):
         text = cut.text
         numbers = [(match, sorted(map(int, match.groups()))) for match in matches_at(_THREE_NUMBERS, text, cut.numbers)]
         years = [int(match.group()) for match in matches_at(_CENTURY, text, cut.numbers)]
-        long = any(_SIX_DIGITS.match(text, start) for start in cut.numbers)
+        runs = list(matches_at(_RUN, text, cut.numbers))
         for day in self.identifiers.dates:
             y, m, d = day.year, day.month, day.day
             for match, values in numbers:
@@ -457,9 +469,7 @@ class RecordRecognizer(Recognizer):
                 f"{y % 100:02}{m:02}{d:02}",
                 f"{d:02}{m:02}{y % 100:02}",
             ):
-                for at in _occurrences(text, form) if long else ():
-                    if not (text[at - 1 : at].isdigit() or text[at + len(form) : at + len(form) + 1].isdigit()):
-                        yield "DATE", at, at + len(form)
+                yield from (("DATE", match.start(), match.end()) for match in runs if match.group() == form)
             if years and max(years) - y >= 90:
                 # The year tells an age over 89 (45 CFR 164.514(b)(2)(i)(C)).
                 yield from (("DATE", at, at + 4) for at in _occurrences(text, str(y)))
@@ -467,7 +477,7 @@ class RecordRecognizer(Recognizer):
 
 _TOKEN = re.compile(r"([^\W_]+(?:'[^\W\d_]+)*)")
 _CENTURY = re.compile(r"20\d\d(?!\d)")
-_SIX_DIGITS = re.compile(r"\d{6}")
+_RUN = re.compile(r"\d{6,8}(?!\d)")
 
 
 @dataclass(slots=True)

@@ -65,8 +65,10 @@ class _Rule(NamedTuple):
     words: frozenset[str] = frozenset()
     numeric: bool = False
     """Whether it can only begin where a number begins."""
-    mixed: bool = False
-    """Whether it has a digit beside a letter."""
+    code: bool = False
+    """Whether it can only begin where a string of letters and digits begins that has a digit."""
+    guard: re.Pattern[str] | None = None
+    """A quicker pattern that must occur as well."""
 
 
 def _rule(
@@ -76,9 +78,11 @@ def _rule(
     words: str = "",
     flags: re.RegexFlag = re.IGNORECASE,
     numeric: bool = False,
-    mixed: bool = False,
+    code: bool = False,
+    guard: str | None = None,
 ) -> _Rule:
-    return _Rule(entity, re.compile(pattern, flags), needs, frozenset(words.split()), numeric, mixed)
+    quick = re.compile(guard) if guard else None
+    return _Rule(entity, re.compile(pattern, flags), needs, frozenset(words.split()), numeric, code, quick)
 
 
 _AGE = r"(?:9\d|1[0-3]\d)"
@@ -95,6 +99,7 @@ _UNIT = (
 )
 _NOT_IN_WORD = r"(?<![A-Za-z0-9])"
 
+_LONGEST_CODE = 17
 _AGE_NUMBER = re.compile(rf"(?<![\w./-]){_AGE}(?![\d.]\d|\d)")
 _AGES = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -149,9 +154,13 @@ _RULES = (
         "IP",
         r"(?<![\w:])(?:[0-9a-f]{1,4}:){2,7}(?::?[0-9a-f]{1,4}){1,6}(?![\w:])|"
         r"(?<![\w:])(?:[0-9a-f]{1,4}:){1,6}:[0-9a-f]{0,4}(?![\w:])",
-        ":",
+        guard=r":[0-9a-fA-F]{0,4}:",
     ),
-    _rule("DEVICE", r"(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])", ":", "-", mixed=True),
+    _rule(
+        "DEVICE",
+        r"(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])",
+        guard=r"[:-][0-9a-fA-F]{2}[:-][0-9a-fA-F]{2}[:-]",
+    ),
     _rule("SSN", r"(?<![\w-])\d{3}[-. ]\d{2}[-. ]\d{4}(?![\w-])", numeric=True),
     _rule("SSN", r"(?<![\w-])[x*#]{3}[- ]?[x*#]{2}[- ]?(?P<v>\d{4})(?!\d)", "xxx", "***", "###"),
     _rule(
@@ -193,7 +202,7 @@ _RULES = (
         "VEHICLE",
         r"(?<![A-Za-z0-9])(?=[A-Z0-9]{0,16}\d)(?=[A-Z0-9]{0,16}[A-Z])[A-HJ-NPR-Z0-9]{17}(?![A-Za-z0-9])",
         flags=re.NOFLAG,
-        mixed=True,
+        code=True,
     ),
     _rule(
         "VEHICLE",
@@ -203,7 +212,7 @@ _RULES = (
         r"-][A-Z0-9]{1,5}){0,2}))(?![A-Za-z0-9])",
         words="plate plates tag tags registration reg",
     ),
-    _rule("LICENSE", r"(?<![A-Za-z0-9])[ABCDEFGHJKLMPRSTUX][A-Z9]\d{7}(?![A-Za-z0-9])", flags=re.NOFLAG, mixed=True),
+    _rule("LICENSE", r"(?<![A-Za-z0-9])[ABCDEFGHJKLMPRSTUX][A-Z9]\d{7}(?![A-Za-z0-9])", flags=re.NOFLAG, code=True),
     _rule("DEVICE", r"\(01\)\d{14}(?:\(\d{2}\)[\w/-]+)+", "(01)"),
     _rule(
         "USERNAME",
@@ -214,7 +223,7 @@ _RULES = (
         words="""user users username usernames userid userids log login logins logged screen screenname network portal
         account""",
     ),
-    _rule("USERNAME", r"\bby:? (?P<v>(?-i:[a-z][a-z._]{1,30}\d{1,4}))\b", words="by", mixed=True),
+    _rule("USERNAME", r"\bby:? (?P<v>(?-i:[a-z][a-z._]{1,30}\d{1,4}))\b", words="by", guard=r"[a-z._]\d"),
     _rule(
         "USERNAME",
         r"\b(?:handle|sign-?on|skype|twitter|instagram|facebook|user|by)(?: (?:is|"
@@ -223,7 +232,8 @@ _RULES = (
         "by =",
         "by=",
         "by :",
-        words="handle sign signon skype twitter instagram facebook user",
+        "sign-on",
+        words="handle signon skype twitter instagram facebook user",
     ),
     _rule(
         "USERNAME",
@@ -243,17 +253,18 @@ class PatternsRecognizer(Recognizer):
         """What the form alone tells."""
         cut = words.read(text)
         numbers = cut.numbers
-        mixed = any(text[at - 1 : at].isalpha() for at in numbers) or bool(_DIGIT_LETTER.search(text))
+        codes = list(dict.fromkeys(_code_start(text, number) for number in numbers))
         for rule in _RULES:
-            if (rule.mixed and not mixed) or (
+            if (rule.guard and not rule.guard.search(text)) or (
                 (rule.needs or rule.words)
                 and not cut.has(rule.words)
                 and not any(need in cut.lower for need in rule.needs)
             ):
                 continue
+            starts = numbers if rule.numeric else codes
             pattern = rule.pattern
             group = "v" if "v" in pattern.groupindex else 0
-            for match in matches_at(pattern, text, numbers) if rule.numeric else pattern.finditer(text):
+            for match in matches_at(pattern, text, starts) if rule.numeric or rule.code else pattern.finditer(text):
                 yield rule.entity, *match.span(group)
         for number in matches_at(_AGE_NUMBER, text, numbers):
             low = max(0, number.start() - 50)
@@ -261,6 +272,14 @@ class PatternsRecognizer(Recognizer):
             for pattern in _AGES:
                 if any(match.start("v") + low == number.start() for match in pattern.finditer(window)):
                     yield "AGE90", *number.span()
+
+
+def _code_start(text: str, number: int) -> int:
+    """Where the letters and digits begin that a number is in; no further back than any code is long."""
+    first = max(0, number - _LONGEST_CODE)
+    while number > first and text[number - 1].isalnum():
+        number -= 1
+    return number
 
 
 # North American numbers, with or without country code and extension; (0) of an international number.
@@ -417,7 +436,6 @@ _PLAIN_LABELS = re.compile(
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"\d+")
-_DIGIT_LETTER = re.compile(r"\d[A-Za-z]")
 _CODE_START = re.compile(r"(?<![A-Za-z])[A-Za-z]{0,6}[-#]?$")
 # Something with a digit: no unit, no decimal, not part of a longer number.
 _VALUE = re.compile(r"(?<![A-Za-z0-9.])[A-Za-z]{0,6}[-#]?\d[A-Za-z0-9]*(?:[-/.][A-Za-z0-9]+){0,6}")

@@ -157,6 +157,12 @@ class Found:
     spans: tuple[tuple[int, int] | None, tuple[int, int] | None, tuple[int, int] | None] = (None, None, None)
 
 
+_BEGINNING = re.compile(
+    r"\d{1,4}(?: ?[-/.] ?|\s)\d{1,2}(?!\d)|\d{8}|\d{1,2}[^\W\d]{2}|\d{1,4}\W{1,2}[^\W\d]{3}|(?P<word>[a-zA-Z]{3,})"
+)
+_FIRST_WORDS = frozenset(vocabulary.MONTHS) | {ordinal.split("-")[0] for ordinal in _ORDINALS}
+
+
 def find(text: str) -> Iterator[Found]:
     """Every date of a folded text; they may overlap."""
     cut = words.read(text)
@@ -195,9 +201,11 @@ def shift(text: str, days: int, year: int | None = None) -> str | None:
 
 def parse(text: str) -> date | None:
     """The day that a text names in full, or None."""
-    if len(text) < 5 or not any(map(str.isdigit, text)):
+    text = text.strip()
+    begin = _BEGINNING.match(text)
+    if begin is None or (begin["word"] and begin["word"].lower() not in _FIRST_WORDS):
         return None
-    for found in find(text.strip()):
+    for found in find(text):
         if found.start == 0 and found.year and found.month and found.day:
             return date(found.year, found.month, found.day)
     return None
