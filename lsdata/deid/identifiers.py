@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate, compress
 from typing import cast
 
@@ -17,7 +17,7 @@ from lsdata.deid import text_dates, vocabulary, words
 from lsdata.deid.folding import fold
 from lsdata.deid.gazetteer import Kind, kind
 from lsdata.deid.recognizers import Recognizer
-from lsdata.deid.words import Words, matches_at
+from lsdata.deid.words import Role, Words, matches_at
 
 Patient = Mapping[str, object]
 
@@ -352,10 +352,11 @@ class RecordRecognizer(Recognizer):
             # Inside a longer string only what could not be there by chance: "DanielleJohnson", "ssanchez-lopez".
             if len(joined) >= _LONG and joined not in known.common and entity != "NICKNAME":
                 yield from (("NAME", at, at + len(joined)) for at in _occurrences(cut.lower, joined))
-        if "." in text:
-            for initials in known.initials:
-                pattern = _dotted(initials)
-                yield from (("INITIALS", m.start(), m.end()) for m in pattern.finditer(text))
+        capitals = [cut.starts[index] for index, role in enumerate(cut.roles) if role & Role.INITIAL]
+        for length in {len(initials) for initials in known.initials} if capitals else ():
+            for match in matches_at(_dotted(length), text, capitals):
+                if match.group().translate(_NO_DOTS).lower() in known.initials:
+                    yield "INITIALS", match.start(), match.end()
 
     def _is_telling(self, word: str, firsts: set[str]) -> bool:
         """Whether a lower-case word has anything to do with the record, wherever it stands."""
@@ -523,9 +524,13 @@ def _occurrences(text: str, value: str) -> Iterator[int]:
         at = text.find(value, at + len(value))
 
 
-@lru_cache(maxsize=1024)
-def _dotted(initials: str) -> re.Pattern[str]:
-    return re.compile(r"(?<![A-Za-z.])" + r"\. ?".join(initials.upper()) + r"\.(?![A-Za-z])")
+_NO_DOTS = str.maketrans("", "", ". ")
+
+
+@cache
+def _dotted(length: int) -> re.Pattern[str]:
+    """D.S. or D. M. S."""
+    return re.compile(rf"(?<![A-Za-z.])(?:[A-Z]\. ?){{{length - 1}}}[A-Z]\.(?![A-Za-z])")
 
 
 def _is_caseless(text: str) -> bool:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from lsdata.deid import vocabulary as v
 from lsdata.deid.gazetteer import Kind, is_unheard, kind
 from lsdata.deid.marks import Marks
-from lsdata.deid.words import FUNCTION, MONTHLIKE, PARTICLES, PERSON, PLACES, SAFE, Role
+from lsdata.deid.words import FUNCTION, MONTHLIKE, PARTICLES, PERSON, PLACES, SAFE, Role, match_before
 
 # After these a word at the start of a sentence is a person.
 _PERSON_VERBS = frozenset(
@@ -476,8 +476,8 @@ class Names(Marks):
             return
         start = w.starts[index]
         before = w.text[max(0, start - 48) : start]
-        naming = _NAMING.search(before)
-        label = _LABEL.search(before)
+        naming = match_before(_NAMING, w, index, start)
+        label = match_before(_LABEL, w, index, start)
         if not naming and not label:
             return
         if w.lowers[index] in v.TITLES | v.RELATIVES:

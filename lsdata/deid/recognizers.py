@@ -14,7 +14,7 @@ from presidio_analyzer import EntityRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
 
 from lsdata.deid import text_dates, vocabulary, words
-from lsdata.deid.words import Role, Words, matches_at
+from lsdata.deid.words import Role, Words, match_before, matches_at
 
 CERTAIN, LIKELY = 1.0, 0.6
 
@@ -261,7 +261,7 @@ class PatternsRecognizer(Recognizer):
                 and not any(need in cut.lower for need in rule.needs)
             ):
                 continue
-            starts = numbers if rule.numeric else codes
+            starts = cut.joined if rule.numeric else codes
             pattern = rule.pattern
             group = "v" if "v" in pattern.groupindex else 0
             for match in matches_at(pattern, text, starts) if rule.numeric or rule.code else pattern.finditer(text):
@@ -458,7 +458,7 @@ class NumberRecognizer(Recognizer):
     def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
         """A code needs three characters after a label of its own, more after a word that is also ordinary."""
         cut = words.read(text)
-        for match in matches_at(_CARD, text, cut.numbers):
+        for match in matches_at(_CARD, text, cut.joined):
             yield "ACCOUNT", *match.span()
         for match in matches_at(_IBAN, text, [at - 2 for at in cut.numbers if text[max(0, at - 2) : at].isupper()]):
             yield "ACCOUNT", *match.span()
@@ -487,11 +487,11 @@ def _identifier(cut: Words, match: re.Match[str]) -> str | None:
         return None
     longest = max(map(len, _DIGITS.findall(value)))
     is_id = not _NOT_ID.fullmatch(value)
-    if is_id and _is_labelled(cut, start):
-        line = text[max(0, start - 60) : start].rsplit("\n", 1)[-1]
-        if label := _LABEL.search(line):
+    if is_id and (index := _label_end(cut, start)) is not None:
+        label = match_before(_LABEL, cut, index + 1, start)
+        if label and "\n" not in label.group():
             label_words = label.group(entity := _of(label)).strip()
-            marked = bool(label["mark"].strip()) or "#" in line[label.start() :] or ":" in line[label.end("mark") :]
+            marked = bool(label["mark"].strip()) or "#" in label.group() or ":" in text[label.end("mark") : start]
             marked = marked or bool(_NUMBER_AT_END.search(label_words))
             plain = _PLAIN_LABELS.fullmatch(label_words)
             is_code = digits >= 4 or (digits >= 2 and len(value) >= 5)
@@ -509,12 +509,12 @@ def _identifier(cut: Words, match: re.Match[str]) -> str | None:
     return None
 
 
-def _is_labelled(cut: Words, start: int) -> bool:
-    """Whether the word before an offset can end a label; spares the search of most numbers."""
+def _label_end(cut: Words, start: int) -> int | None:
+    """The index of the word before an offset, if it can end a label; spares the search of most numbers."""
     index = bisect_left(cut.starts, start) - 1
     if index < 0 or cut.text[cut.ends[index] : start].strip(" \t:=-;(#.,"):
-        return False
-    return _ends_label(cut.lowers[index])
+        return None
+    return index if _ends_label(cut.lowers[index]) else None
 
 
 @lru_cache(maxsize=1 << 14)

@@ -321,7 +321,8 @@ def _survives(known: Identifiers, text: str, redactions: Sequence[Redaction]) ->
     if any(value in left for value in known.texts) or any(len(code) > 6 and code in left for code in known.codes):
         return True
     names = {word for word, entity in known.words.items() if entity == "NAME" and word not in known.common}
-    return not names.isdisjoint(WORD.findall(left))
+    names = {name for name in names if name in left}
+    return bool(names) and not names.isdisjoint(WORD.findall(left))
 
 
 def scrub_batches(

@@ -74,12 +74,12 @@ _SCORE = re.compile(
 )
 _DENOMINATORS = frozenset((2, 3, 4, 5, 6, 8, 10))
 
-# What each form with digits has after its first number; spares the search at all the others.
-_JOINED = re.compile(r"\d{1,4}(?: ?[-/.] ?|\s)\d|\d{8}")
 _MONTH_WORD = re.compile(
     r"(?:" + "|".join(sorted(vocabulary.MONTHS, key=len, reverse=True)) + r")(?![A-Za-z])", re.IGNORECASE
 )
 _ORDINAL = "|".join(sorted(_ORDINALS, key=len, reverse=True)).replace("-", "[- ]")
+# A digit, or the end of first, second, third, fourth.
+_DAY_BEFORE = re.compile(r"\d|(?:st|nd|rd|th)\b", re.IGNORECASE)
 _BEFORE_MONTH = re.compile(
     rf"(?:(?<![\d.])(?P<y>{_YEAR})[ ,./-]{{1,2}})?"
     rf"(?:(?<![\d/.:\-])(?P<d>{_DAY})(?:\s?(?:st|nd|rd|th))?|\b(?P<o>{_ORDINAL}))?"
@@ -166,7 +166,7 @@ _FIRST_WORDS = frozenset(vocabulary.MONTHS) | {ordinal.split("-")[0] for ordinal
 def find(text: str) -> Iterator[Found]:
     """Every date of a folded text; they may overlap."""
     cut = words.read(text)
-    yield from _numeric(text, [start for start in cut.numbers if _JOINED.match(text, start)])
+    yield from _numeric(text, cut.joined)
     yield from _worded(cut)
     for needs, pattern in _NAMED:
         if cut.has(needs):
@@ -329,7 +329,9 @@ def _worded(cut: Words) -> Iterator[Found]:
         word = match.group()
         number = vocabulary.MONTHS[word.lower()]
         start, end = match.span()
-        left = _BEFORE_MONTH.search(text, max(0, start - 40), start)
+        left = None
+        if _DAY_BEFORE.search(text, max(0, start - 24), start):
+            left = _BEFORE_MONTH.search(text, max(0, start - 40), start)
         right = _AFTER_MONTH.match(text, end)
         before = left if left and (left["d"] or left["o"] or left["y"]) else None
         after = right if right and (right["d"] or right["o"] or right["y"] or right["q"] or right["z"]) else None

@@ -15,6 +15,7 @@ from lsdata.deid.gazetteer import Kind, kind
 
 _WORD = re.compile(r"([^\W\d_]+(?:'[^\W\d_]+)*)")
 _NUMBER = re.compile(r"\d+")
+_JOINED = re.compile(r"\d+(?: ?[-/.] ?|\s)\d|\d{8}")
 _SENTENCE_END = re.compile(r"[.!?:;\n\"*>|]")
 SAFE = Kind.ORDINARY | Kind.MEDICAL
 PERSON = Kind.FIRST | Kind.LAST
@@ -167,6 +168,7 @@ class Words:
         text: folded.
         lower: the text in lower case.
         numbers: where its runs of digits start.
+        joined: those of them that are long, or that punctuation or a blank joins to another one.
         starts, ends: offsets.
         words, lowers: as written; in lower case without 's.
         kinds, roles: bits of `Kind` and of `Role`.
@@ -178,6 +180,7 @@ class Words:
     text: str
     lower: str
     numbers: list[int]
+    joined: list[int]
     starts: list[int]
     ends: list[int]
     words: list[str]
@@ -211,11 +214,13 @@ def read(text: str) -> Words:
     edges = list(accumulate(map(len, parts)))
     words, gaps = parts[1::2], parts[:-1:2]
     known = [_known[word] for word in words]
+    numbers = [match.start() for match in _NUMBER.finditer(text)]
     lowers, kinds, roles = map(list, zip(*known, strict=True)) if known else ([], [], [])
     return Words(
         text,
         text.lower(),
-        [match.start() for match in _NUMBER.finditer(text)],
+        numbers,
+        [start for start in numbers if _JOINED.match(text, start)],
         edges[:-1:2],
         edges[1::2],
         words,
@@ -232,6 +237,21 @@ def _opens(gap: str, before: str) -> bool:
     if gap in (". ", ".") and (len(before) == 1 or before in v.TITLES or before in ("st", "mt", "ft")):
         return False
     return bool(_SENTENCE_END.search(gap))
+
+
+# A label such as "electronically signed and verified by Dr." has no more words.
+_LABEL_WORDS = 8
+
+
+def match_before(pattern: re.Pattern[str], words: Words, index: int, end: int) -> re.Match[str] | None:
+    """The match of a pattern that ends at an offset and begins with one of the words before a word, the longest one.
+
+    It is what `search` finds for a pattern with $ in a window, at a tenth of the cost.
+    """
+    for start in words.starts[max(0, index - _LABEL_WORDS) : index]:
+        if match := pattern.match(words.text, start, end):
+            return match
+    return None
 
 
 def matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
