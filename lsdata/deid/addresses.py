@@ -82,6 +82,11 @@ NUMBER_AFTER = re.compile(
 )
 _DATELIKE = re.compile(r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\b")
 _COUNTRY = re.compile(rf"(?:{v.COUNTRY_PHRASES})\b", re.IGNORECASE)
+# "74 Sikelianou utca and Ten Oaks Pass": two streets, one of them with a number or a capital.
+_CROSSING = re.compile(
+    r" (?=[^\n]{0,40}?(?:\d|[A-Z]))[^\n;:!?]{3,50}? (?:and|&) (?:[a-z]{2,3} )?[^\s,;]+(?: [A-Z][\w'-]*)*"
+    rf"(?: (?i:{_SUFFIX})\b)?"
+)
 _CORNER = re.compile(r"(?:the )?corner of", re.IGNORECASE)
 _IN_NUMBER = re.compile(r"[\w./:-]")
 # A house number before, or after, a word that is no English word; which it is, is looked up.
@@ -112,13 +117,16 @@ _PART = (
     r"(?:[A-Z][\w'/-]*(?:\.(?=,? [\d#a-z])|(?<= [A-Z][a-z])\.|(?<=[ (][A-Z])\.)?|[^\x00-\x7f\W][\w'-]*\.?|"
     r"\d{1,6}[A-Za-z]?(?!\w|[.:/]\d|-\d{3})|\d{4,5}-\d{3,4}|\d{2}-\d{3}(?!\d)|#\d+"
     rf"|\([A-Z][^)\n]{{0,30}}\)|{_PARTICLE}(?= [A-Z])|{_PARTICLE}(?= {_PARTICLE} [A-Z])|{_STREET_WORD}|"
-    rf"(?<=, )[a-z]{{2,3}}(?= ?\d|\s*\n|$|[.?]))"
+    rf"(?<=, )[a-z]{{2,3}}(?= ?\d|\s*\n|$|[.?])|"
+    rf"(?<=\s)[a-z]{{2,3}}(?=\s{{1,8}}\d{{2,6}}(?:[ -]\d{{2,4}})?\s*(?:[.\n]|$)))"
 )
 _RUN_AFTER = re.compile(rf"(?:(?:,? )?{_PART}){{0,14}}+")
 _RUN_BEFORE = re.compile(
     rf"(?<![\w.:/-])(?:(?:[A-Z][\w'/-]*\.?|\d{{1,6}}[A-Za-z]?\.?|{_PARTICLE}|{_STREET_WORD}|"
     rf"[^\x00-\x7f\W][\w'-]*)[ ,\n>]{{1,3}}){{1,8}}[ \t>?]*$"
 )
+# A postal code that has a line of its own, below a town or a province.
+_CODE_LINE = re.compile(r"[ \t]*\n[ \t]*(?:\d{2}-\d{3}|\d{3,6}(?:-\d{4})?)[ \t]*(?:\n|$)")
 _NEXT_LINE = re.compile(
     rf"[.,]?[ \t]*\n(?P<blank>[ \t>?]*\n)?[ \t>?]*,?[ \t]*(?P<v>(?>{_PART}(?:,? {_PART}){{0,6}}))(?![:\w])"
 )
@@ -179,7 +187,8 @@ class Addresses(Marks):
         elif lower in ADDRESS_ENDS and (match := _ADDRESS_NEXT.match(text, w.ends[index])):
             cue = _ADDRESS.search(text, max(0, w.starts[index] - 30), match.end())
             if cue and (corner := _CORNER.match(text, cue.start())):
-                self.take_span("LOCATION", *corner.span())
+                streets = _CROSSING.match(text, corner.end())
+                self.take_span("LOCATION", corner.start(), streets.end() if streets else corner.end())
             if cue and (body := _ADDRESS_BODY.match(text, match.end())):
                 self._address(cue, body)
         elif lower in BOX_STARTS and (match := _BOX.match(text, w.starts[index])):
@@ -203,6 +212,8 @@ class Addresses(Marks):
             line = _NEXT_LINE.match(text, end)
             # A line that begins with a comma goes on with the one before.
             goes_on = line is not None and text[line.start() : line.start("v")].rstrip().endswith(",")
+            if line is not None and _CODE_LINE.match(text, line.end("v")):
+                goes_on = True
             if line is not None and not line["blank"] and re.match(r"[ \t]*(?:\n|$)", text[line.end("v") :][:9]):
                 goes_on = goes_on or bool(re.search(r"\d", text[max(start, end - 12) : end]))
             if line is None or not (goes_on or self._is_place_line(*line.span("v"), after_blank=bool(line["blank"]))):

@@ -75,6 +75,7 @@ class NameRecognizer(Recognizer):
         found.mark_context()
         found.mark_facilities()
         found.spread()
+        found.mark_blocks()
         return Reading(found.joined(), found.undecided)
 
 

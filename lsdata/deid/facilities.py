@@ -1,6 +1,7 @@
 """Places of care, of study and of work: capitalised phrases that end in Hospital, Clinic, Inc and the like."""
 
 import re
+from bisect import bisect_left
 
 from lsdata.deid import vocabulary as v
 from lsdata.deid.gazetteer import Kind
@@ -13,6 +14,8 @@ _EMPLOYER = re.compile(
     r"employer(?: is|:)?|company(?: is|:| called)?)[ \t]+(?:the )?$",
     re.IGNORECASE,
 )
+
+_WORKING = re.compile(r"\b(?:works?|worked|working|employed) (?:at|for|by) (?:the )?$", re.IGNORECASE)
 
 
 class Facilities(Marks):
@@ -40,6 +43,27 @@ class Facilities(Marks):
             ):
                 self.marks[index] = self.marks[index - 1] = "FACILITY"
 
+    def mark_blocks(self) -> None:
+        """The line between a person and an address, as at the foot of a letter, is whom the person works for."""
+        w = self.words
+        for entity, start, _ in list(self.extra):
+            end = w.text.rfind("\n", 0, start)
+            if entity != "LOCATION" or end < 0 or any(map(str.isalnum, w.text[end:start])):
+                continue
+            first, last = self._line(end)
+            if not 0 < last - first < 7 or any(self.marks[first:last]) or ":" in w.text[w.starts[first] : end]:
+                continue
+            above, _ = self._line(w.text.rfind("\n", 0, w.starts[first]))
+            before, _ = self._line(w.text.rfind("\n", 0, w.starts[above]) if above < first else -1)
+            if "NAME" in (self.marks[above] if above < first else None, self.marks[before] if before < above else None):
+                self.marks[first:last] = ["EMPLOYER"] * (last - first)
+
+    def _line(self, end: int) -> tuple[int, int]:
+        """The indexes of the first word, and behind the last, of the line that ends at an offset."""
+        w = self.words
+        start = w.text.rfind("\n", 0, max(end, 0)) + 1
+        return bisect_left(w.starts, start), bisect_left(w.starts, max(end, 0))
+
     def _headed(self, index: int, lower: str) -> None:
         w = self.words
         if lower in v.FACILITY_HEADS:
@@ -61,10 +85,15 @@ class Facilities(Marks):
 
     def _employed(self, index: int) -> None:
         w = self.words
-        if w.words[index].isupper() and len(w.words[index]) < 5:
-            return
         before = w.text[max(0, w.starts[index] - 40) : w.starts[index]]
-        if before[-1:] == " " and _EMPLOYER.search(before):
+        working = _WORKING.search(before)
+        if w.words[index].isupper() and len(w.words[index]) < (3 if working else 5):
+            return
+        several = index + 1 < len(w.words) and w.is_capital(index + 1) and w.gaps[index + 1] == " "
+        if working and several and v.DEPARTMENTS.isdisjoint(w.lowers[index : index + 2]):
+            self.marks[index] = self.marks[index] or "EMPLOYER"
+            self._phrase_after(index + 1, "EMPLOYER")
+        elif before[-1:] == " " and (working or _EMPLOYER.search(before)):
             self._phrase_after(index, "EMPLOYER")
 
     def _phrase_before(self, head: int, entity: str) -> None:
