@@ -51,12 +51,22 @@ class Facilities(Marks):
             if entity != "LOCATION" or end < 0 or any(map(str.isalnum, w.text[end:start])):
                 continue
             first, last = self._line(end)
-            if not 0 < last - first < 7 or any(self.marks[first:last]) or ":" in w.text[w.starts[first] : end]:
+            here = self.marks[first:last]
+            if (
+                not 0 < last - first < 7
+                or None not in here
+                or "LOCATION" in here
+                or ":" in w.text[w.starts[first] : end]
+            ):
                 continue
-            above, _ = self._line(w.text.rfind("\n", 0, w.starts[first]))
-            before, _ = self._line(w.text.rfind("\n", 0, w.starts[above]) if above < first else -1)
-            if "NAME" in (self.marks[above] if above < first else None, self.marks[before] if before < above else None):
-                self.marks[first:last] = ["EMPLOYER"] * (last - first)
+            top = first
+            for _ in range(2):  # between the two a line may tell the occupation
+                top, bottom = self._line(w.text.rfind("\n", 0, w.starts[top]))
+                if 0 < bottom - top < 5 and "NAME" in self.marks[top:bottom]:
+                    self.marks[first:last] = ["EMPLOYER"] * (last - first)
+                    self.marks[top:bottom] = ["NAME"] * (bottom - top)
+                if top == bottom:
+                    break
 
     def _line(self, end: int) -> tuple[int, int]:
         """The indexes of the first word, and behind the last, of the line that ends at an offset."""
