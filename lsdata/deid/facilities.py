@@ -25,6 +25,10 @@ class Facilities(Marks):
         for index, role in enumerate(w.roles):
             if role & Role.FACILITY and (role & Role.CAPITAL or self.caseless):
                 self._headed(index, w.lowers[index])
+        if " & " in w.text:
+            for index in range(1, len(w.words)):
+                if w.gaps[index] == " & " and self._is_partner(index - 1) and self._is_partner(index):
+                    self.marks[index - 1] = self.marks[index] = "EMPLOYER"
         before = 0
         for index, role in enumerate(w.roles):
             if before & Role.EMPLOYER_END and role & Role.CAPITAL and index and not w.opening[index]:
@@ -92,6 +96,17 @@ class Facilities(Marks):
             and w.is_capital(index + 2)
         ):
             self._phrase_after(index + 2, "FACILITY")
+
+    def _is_partner(self, index: int) -> bool:
+        """Whether a word can be one side of "Page & Whitt"; "Heart & Lung" has none."""
+        w = self.words
+        found = w.kinds[index]
+        return (
+            bool(found & Kind.LAST)
+            and not found & Kind.MEDICAL
+            and w.words[index].istitle()
+            and w.lowers[index] not in v.DEPARTMENTS | FUNCTION
+        )
 
     def _employed(self, index: int) -> None:
         w = self.words
