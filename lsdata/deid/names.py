@@ -202,7 +202,8 @@ class Names(Marks):
         w = self.words
         words = range(first, bisect_left(w.starts, end))
         if all(
-            (w.kinds[k] & PERSON or not w.kinds[k] & SAFE) and w.lowers[k] not in v.TERMS
+            (w.kinds[k] & PERSON or not w.kinds[k] & SAFE)
+            and (w.lowers[k] not in v.TERMS or (w.lowers[k] in MONTHLIKE and w.kinds[k] & Kind.FIRST))
             for k in words
             if len(w.words[k]) > 1
         ):
@@ -285,7 +286,13 @@ class Names(Marks):
             and w.is_capital(index)
             and found & Kind.FIRST
         ) and (
-            w.kinds[index + 1] & Kind.LAST and not w.kinds[index + 1] & SAFE and not (word.isupper() and len(word) < 4)
+            w.kinds[index + 1] & Kind.LAST
+            and (
+                not w.kinds[index + 1] & SAFE
+                or w.lowers[index] in MONTHLIKE
+                or not (found & Kind.MEDICAL or w.lowers[index] in FUNCTION)
+            )
+            and not (word.isupper() and len(word) < 4)
         ):
             self.marks[index] = "NAME"
         if (

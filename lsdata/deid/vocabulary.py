@@ -398,8 +398,8 @@ TERMS = _words(
     august september october november december christmas easter thanksgiving spring summer fall winter ok okay
     yes no hi hello thanks i ii iii iv v vi vii viii ix x hodgkin's steri strips kerlix betadine hibiclens
     gelfoam surgicel login logon username userid email website online enterococcus atopic choledocholithiasis cyberknife
-    accu-chek lap-band lima rima alta gravis asplenic mom dad colon workup checkup creatinine apgars sclerae ana
-    asa spina bifida vera situ vitro vivo utero toto alba nigra cauda equina coli fossa sella tarda aureus
+    heart tea accu-chek lap-band lima rima alta gravis asplenic mom dad colon workup checkup creatinine apgars sclerae
+    ana asa spina bifida vera situ vitro vivo utero toto alba nigra cauda equina coli fossa sella tarda aureus
     albicans simplex vulgaris superglue dph iddm niddm bmp cmp ptt pt ams mvc mvr avm bso dc'd hemovac
     jackson-pratt k-wire ioban webril ace gore gore-tex dermabond"""
 )
