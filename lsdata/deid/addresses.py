@@ -88,6 +88,7 @@ _CROSSING = re.compile(
     rf"(?: (?i:{_SUFFIX})\b)?"
 )
 _CORNER = re.compile(r"(?:the )?corner of", re.IGNORECASE)
+_HOUSE_NUMBER = re.compile(r"\d{1,6}(?:-\d{1,5})?[A-Za-z]?(?: 1/2)?,? [A-Za-z\d]")
 _IN_NUMBER = re.compile(r"[\w./:-]")
 # A house number before, or after, a word that is no English word; which it is, is looked up.
 _HOUSE = re.compile(
@@ -146,7 +147,7 @@ class Addresses(Marks):
             if role & Role.ADDRESS:
                 self._around(index, w.lowers[index])
         for start in w.numbers:
-            if start and _IN_NUMBER.match(text, start - 1):
+            if not _HOUSE_NUMBER.match(text, start) or (start and _IN_NUMBER.match(text, start - 1)):
                 continue
             for pattern in (_STREET, _LOWER_STREET):
                 if match := pattern.match(text, start):

@@ -100,6 +100,7 @@ _UNIT = (
 _NOT_IN_WORD = r"(?<![A-Za-z0-9])"
 
 _LONGEST_CODE = 17
+_LONG_CODE = re.compile(r"[A-Z0-9]{9,17}(?![A-Za-z0-9])")
 _AGE_NUMBER = re.compile(rf"(?<![\w./-]){_AGE}(?![\d.]\d|\d)")
 _AGES = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -253,7 +254,8 @@ class PatternsRecognizer(Recognizer):
         """What the form alone tells."""
         cut = words.read(text)
         numbers = cut.numbers
-        codes = list(dict.fromkeys(_code_start(text, number) for number in numbers))
+        codes = dict.fromkeys(_code_start(text, number) for number in numbers)
+        codes = [start for start in codes if _LONG_CODE.match(text, start)]
         for rule in _RULES:
             if (rule.guard and not rule.guard.search(text)) or (
                 (rule.needs or rule.words)
@@ -266,7 +268,7 @@ class PatternsRecognizer(Recognizer):
             group = "v" if "v" in pattern.groupindex else 0
             for match in matches_at(pattern, text, starts) if rule.numeric or rule.code else pattern.finditer(text):
                 yield rule.entity, *match.span(group)
-        for number in matches_at(_AGE_NUMBER, text, numbers):
+        for number in matches_at(_AGE_NUMBER, text, [at for at in numbers if text[at] in "19"]):
             low = max(0, number.start() - 50)
             window = text[low : number.end() + 40]
             for pattern in _AGES:

@@ -158,7 +158,7 @@ class Found:
 
 
 _BEGINNING = re.compile(
-    r"\d{1,4}(?: ?[-/.] ?|\s)\d{1,2}(?!\d)|\d{8}|\d{1,2}[^\W\d]{2}|\d{1,4}\W{1,2}[^\W\d]{3}|(?P<word>[a-zA-Z]{3,})"
+    r"\d{1,4}(?: ?[-/.] ?|\s)\d{1,2}(?!\d)|\d{8}|\d{1,2}[^\W\d]{2}|\d{1,4}\W{1,2}[^\W\d]{2}|(?P<word>[a-zA-Z]{3,})"
 )
 _FIRST_WORDS = frozenset(vocabulary.MONTHS) | {ordinal.split("-")[0] for ordinal in _ORDINALS}
 
