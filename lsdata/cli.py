@@ -166,24 +166,28 @@ def show_vault() -> None:
 
 @demo_app.command()
 def land() -> None:
-    """Simulate a sequencing run of a family and four FAERS quarters; nothing happens when they are there already."""
+    """Land a sequencing run of a family, their clinical notes and four FAERS quarters, all made up; once."""
+    from lsdata.deid import demonstration as deid
     from lsdata.genomics import demonstration as genomics
     from lsdata.pharmacovigilance import demonstration as pharmacovigilance
     from lsdata.settings import Settings
 
     settings = Settings.read()
     genomics.land(settings, print)
+    deid.land(settings, print)
     pharmacovigilance.land(settings, print)
 
 
 @demo_app.command()
 def report() -> None:
     """Say what was made, how it compares with the simulated truth, and where to look."""
+    from lsdata.deid import demonstration as deid
     from lsdata.genomics import demonstration as genomics
     from lsdata.pharmacovigilance import demonstration as pharmacovigilance
 
     lake = _lake()
     print(genomics.report(lake))
+    print(deid.report(lake))
     print(pharmacovigilance.report(lake))
 
 

@@ -125,9 +125,10 @@ def _lexicon() -> _Lexicon:
 
 def _ordinary(word: str, known: _Lexicon, found: int, frequency: float) -> bool:
     name_only = bool(found & (Kind.NAME | Kind.PLACE | Kind.COUNTRY))
-    for stem in (word, *_stems(word)):
-        if stem in known.words or (stem in known.nouns and (stem != word or not name_only)):
-            return True
+    if word in known.words or (word in known.nouns and not name_only):
+        return True
+    if any(stem in known.words or stem in known.nouns for stem in _stems(word) if stem != word):
+        return True
     return frequency >= _FREQUENT and not found & ~Kind.NOUN
 
 

@@ -7,16 +7,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import lru_cache
-from itertools import compress
+from functools import cache, lru_cache
+from itertools import accumulate, compress
 from typing import cast
 
 from rapidfuzz.distance import OSA
 
-from lsdata.deid import text_dates, vocabulary
+from lsdata.deid import text_dates, vocabulary, words
 from lsdata.deid.folding import fold
 from lsdata.deid.gazetteer import Kind, kind
 from lsdata.deid.recognizers import Recognizer
+from lsdata.deid.words import Role, Words, matches_at
 
 Patient = Mapping[str, object]
 
@@ -69,7 +70,13 @@ _KEYS: tuple[tuple[str, frozenset[str]], ...] = tuple(
         ("OTHER_ID", "id identifier identifiers number no code accession encounter case"),
     )
 )
+_ENTITIES = {word: entity for entity, words in reversed(_KEYS) for word in words}
 _OTHERS = vocabulary.RELATIVES | {"contact", "contacts", "emergency", "kin", "pcp", "provider", "physician", "doctor"}
+_SHORT_FORMS: dict[str, list[str]] = {}
+for _short, _full in vocabulary.NICKNAMES.items():
+    for _name in _full:
+        _SHORT_FORMS.setdefault(_name, []).append(_short)
+_NOT_NAMES = vocabulary.TITLES | vocabulary.CREDENTIALS | vocabulary.RELATIVES
 _CODE = (
     "MRN",
     "SSN",
@@ -182,15 +189,15 @@ def _add(found: Identifiers, path: tuple[str, ...], value: str) -> None:
         _add_name(found, value, strict=entity == "NAME")
 
 
+@lru_cache(maxsize=1 << 12)
 def _entity(path: tuple[str, ...]) -> str | None:
     """By the last key that says something: contact.phone is a phone."""
     joined = [*path, "".join(path[-2:])]
     for word in reversed(joined):
         if word in _HARMLESS_KEYS and word == path[-1]:
             return None
-        for entity, words in _KEYS:
-            if word in words:
-                return entity
+        if entity := _ENTITIES.get(word):
+            return entity
     return None
 
 
@@ -214,15 +221,14 @@ def _add_name(found: Identifiers, value: str, *, strict: bool) -> None:
     if not strict and all(kind(w) & Kind.ORDINARY and not kind(w) & Kind.NAME for w in words):
         return  # "retired", "high school": an unknown key with ordinary words
     for word in words:
-        if word in vocabulary.TITLES | vocabulary.CREDENTIALS | vocabulary.RELATIVES or len(word) < 2:
+        if word in _NOT_NAMES or len(word) < 2:
             continue
         found.words[word] = "NAME"
         for part in word.split("'"):
             if len(part) > 2:
                 found.words[part] = "NAME"
-        for short, full in vocabulary.NICKNAMES.items():
-            if word in full:
-                found.words.setdefault(short, "NICKNAME")
+        for short in _SHORT_FORMS.get(word, ()):
+            found.words.setdefault(short, "NICKNAME")
         for full in vocabulary.NICKNAMES.get(word, ()):
             found.words.setdefault(full, "NICKNAME")
     if len(words) > 1:
@@ -254,19 +260,28 @@ def _add_phrase(found: Identifiers, value: str, entity: str) -> None:
 
 
 def _is_generic(word: str) -> bool:
-    generic = vocabulary.STREET_SUFFIXES | vocabulary.FACILITIES | vocabulary.COMPANY_SUFFIXES | vocabulary.DEPARTMENTS
-    return word in generic or word in vocabulary.STATES or word in _DIRECTIONS or is_common(word)
+    return word in _GENERIC or is_common(word)
 
 
-_DIRECTIONS = frozenset(
-    vocabulary.words("""
+_GENERIC = (
+    vocabulary.STREET_SUFFIXES
+    | vocabulary.FACILITIES
+    | vocabulary.COMPANY_SUFFIXES
+    | vocabulary.DEPARTMENTS
+    | vocabulary.STATES
+    | frozenset(
+        vocabulary.words("""
     north south east west new apt apartment suite unit box the saint san upper lower port lake mount
     """)
+    )
 )
 
 
 def _squeezed(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text).lower()
+    return _BETWEEN.sub("", text).lower()
+
+
+_BETWEEN = re.compile(r"[\W_]+")
 
 
 class RecordRecognizer(Recognizer):
@@ -277,68 +292,89 @@ class RecordRecognizer(Recognizer):
     def __init__(self, patient: Patient) -> None:
         super().__init__()
         self.identifiers = read(patient)
+        # First letter and length of words that can be a slip of the pen.
+        self._alike = {
+            (known[0], len(known) + more)
+            for known, entity in self.identifiers.words.items()
+            if len(known) >= _TYPO_LENGTH and entity != "NICKNAME"
+            for more in (-1, 0, 1)
+            if len(known) + more >= _TYPO_LENGTH
+        }
 
     def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
         """Names in any order and case, codes and phones in any punctuation, the days of the record in any form."""
-        yield from self._words(text)
-        yield from self._codes(text)
-        if self.identifiers.texts:
-            lower = text.lower()
-            for value, entity in self.identifiers.texts.items():
-                yield from ((entity, at, at + len(value)) for at in _occurrences(lower, value))
-        if self.identifiers.dates:
-            yield from self._dates(text)
+        cut = words.read(text)
+        yield from self._words(cut)
+        yield from self._codes(cut)
+        for value, entity in self.identifiers.texts.items():
+            yield from ((entity, at, at + len(value)) for at in _occurrences(cut.lower, value))
+        if self.identifiers.dates and cut.numbers:
+            yield from self._dates(cut)
 
-    def _words(self, text: str) -> Iterator[tuple[str, int, int]]:
+    def _words(self, cut: Words) -> Iterator[tuple[str, int, int]]:
         known = self.identifiers
         if not known.words and not known.phrases:
             return
+        text = cut.text
+        tokens = _Tokens.of(text)
         firsts = {phrase[0] for phrase in known.phrases}
         caseless = _is_caseless(text)
-        matches = list(_TOKEN.finditer(text))
-        lowers = [match.group().lower() for match in matches]
+        telling = {word for word in set(tokens.lowers) if self._is_telling(word, firsts)}
         hits: list[tuple[int, str]] = []
-        for index, word in enumerate(lowers):
+        for index, word in enumerate(tokens.lowers):
+            if word not in telling:
+                continue
             if word in firsts:
-                yield from self._phrase(matches, lowers, index)
-            bare = word.removesuffix("'s").removesuffix("'") if "'" in word else word
+                yield from self._phrase(tokens, index)
+            bare = _bare(word)
+            written = tokens.words[index]
             entity = known.words.get(bare)
             if entity is not None:
                 if bare not in known.common and entity != "NICKNAME":
-                    hits.append((index, "NAME" if entity == "NICKNAME" else entity))
+                    hits.append((index, entity))
                 elif entity == "NICKNAME":
-                    if not matches[index].group().islower() and (
-                        bare not in known.common or self._near(text, matches, lowers, index)
-                    ):
+                    if not written.islower() and (bare not in known.common or self._near(tokens, index)):
                         hits.append((index, "NAME"))
-                elif caseless or self._is_name_here(text, matches, lowers, index):
+                elif caseless or self._is_name_here(tokens, index):
                     hits.append((index, entity))
             elif len(bare) >= _TYPO_LENGTH and (close := self._misspelt(bare)):
                 hits.append((index, close))
-            elif len(bare) == 1 and self._is_initial(text, matches, lowers, index):
+            elif len(bare) == 1 and self._is_initial(tokens, index):
                 hits.append((index, "NAME"))
-            elif bare in known.initials and matches[index].group().isupper() and len(bare) == 3:
+            elif bare in known.initials and written.isupper() and len(bare) == 3:
                 hits.append((index, "INITIALS"))
         for index, entity in hits:
-            end = matches[index].end()
-            if lowers[index].endswith("'s"):
+            end = tokens.ends[index]
+            if tokens.lowers[index].endswith("'s"):
                 end -= 2
-            yield entity, matches[index].start(), end
-        for joined in known.words:
+            yield entity, tokens.starts[index], end
+        for joined, entity in known.words.items():
             # Inside a longer string only what could not be there by chance: "DanielleJohnson", "ssanchez-lopez".
-            if len(joined) >= _LONG and joined not in known.common and known.words[joined] != "NICKNAME":
-                lower = text.lower()
-                yield from (("NAME", at, at + len(joined)) for at in _occurrences(lower, joined))
-        for initials in known.initials:
-            pattern = _dotted(initials)
-            yield from (("INITIALS", m.start(), m.end()) for m in pattern.finditer(text))
+            if len(joined) >= _LONG and joined not in known.common and entity != "NICKNAME":
+                yield from (("NAME", at, at + len(joined)) for at in _occurrences(cut.lower, joined))
+        capitals = [cut.starts[index] for index, role in enumerate(cut.roles) if role & Role.INITIAL]
+        for length in {len(initials) for initials in known.initials} if capitals else ():
+            for match in matches_at(_dotted(length), text, capitals):
+                if match.group().translate(_NO_DOTS).lower() in known.initials:
+                    yield "INITIALS", match.start(), match.end()
 
-    def _phrase(self, matches: list[re.Match[str]], lowers: list[str], index: int) -> Iterator[tuple[str, int, int]]:
+    def _is_telling(self, word: str, firsts: set[str]) -> bool:
+        """Whether a lower-case word has anything to do with the record, wherever it stands."""
+        known, bare = self.identifiers, _bare(word)
+        return (
+            bare in known.words
+            or word in firsts
+            or len(bare) == 1
+            or bare in known.initials
+            or ((bare[:1], len(bare)) in self._alike and self._misspelt(bare) is not None)
+        )
+
+    def _phrase(self, tokens: "_Tokens", index: int) -> Iterator[tuple[str, int, int]]:
         for phrase, entity in self.identifiers.phrases.items():
-            if tuple(lowers[index : index + len(phrase)]) == phrase:
-                span = matches[index].start(), matches[index + len(phrase) - 1].end()
-                if span[1] - span[0] <= sum(map(len, phrase)) + 4 * len(phrase):
-                    yield entity, *span
+            if tuple(tokens.lowers[index : index + len(phrase)]) == phrase:
+                start, end = tokens.starts[index], tokens.ends[index + len(phrase) - 1]
+                if end - start <= sum(map(len, phrase)) + 4 * len(phrase):
+                    yield entity, start, end
 
     def _misspelt(self, word: str) -> str | None:
         if kind(word) & (Kind.ORDINARY | Kind.MEDICAL):
@@ -349,55 +385,55 @@ class RecordRecognizer(Recognizer):
                 return entity
         return None
 
-    def _is_name_here(self, text: str, matches: list[re.Match[str]], lowers: list[str], index: int) -> bool:
+    def _is_name_here(self, tokens: "_Tokens", index: int) -> bool:
         """A name that is an ordinary word: capitalised without need, or beside another name or a title."""
-        word = matches[index].group()
-        if self._near(text, matches, lowers, index):
+        word = tokens.words[index]
+        if self._near(tokens, index):
             return True
         # "May return to work": nobody can tell, and a word too much is better than a name too few.
-        return not word.islower() and not (word.isupper() and lowers[index] in _AUXILIARIES and len(word) > 1)
+        return not word.islower() and not (word.isupper() and tokens.lowers[index] in _AUXILIARIES and len(word) > 1)
 
-    def _near(self, text: str, matches: list[re.Match[str]], lowers: list[str], index: int) -> bool:
+    def _near(self, tokens: "_Tokens", index: int) -> bool:
+        known, lowers = self.identifiers, tokens.lowers
         for other in (index - 1, index + 1):
             if 0 <= other < len(lowers):
-                left, right = sorted((index, other))
-                gap = text[matches[left].end() : matches[right].start()]
+                gap = tokens.gaps[max(index, other)]
                 if len(gap) > 3 or gap.strip(" .,-"):
                     continue
                 neighbour = lowers[other].removesuffix("'s")
                 if other < index and neighbour in vocabulary.TITLES:
                     return True
-                if (
-                    neighbour in self.identifiers.words
-                    and neighbour != lowers[index]
-                    and neighbour not in self.identifiers.common
-                ):
+                if neighbour in known.words and neighbour != lowers[index] and neighbour not in known.common:
                     return True
-        before = text[max(0, matches[index].start() - 30) : matches[index].start()].lower()
-        return bool(_NAME_LABEL.search(before))
+        start = tokens.starts[index]
+        return bool(_NAME_LABEL.search(tokens.text[max(0, start - 30) : start].lower()))
 
-    def _is_initial(self, text: str, matches: list[re.Match[str]], lowers: list[str], index: int) -> bool:
+    def _is_initial(self, tokens: "_Tokens", index: int) -> bool:
         """A single capital between or before the names of the record: "Danielle R. Johnson", "D. Johnson"."""
-        if not matches[index].group().isupper():
+        if not tokens.words[index].isupper():
             return False
         for other in (index - 1, index + 1):
-            if 0 <= other < len(lowers) and lowers[other].removesuffix("'s") in self.identifiers.words:
-                left, right = sorted((index, other))
-                gap = text[matches[left].end() : matches[right].start()]
-                degree = re.match(r"\.? ?[A-Z]\b", text[matches[index].end() :][:4])  # "Baker, M.D."
-                if gap in (" ", ". ", ", ", ".") and not (other < index and degree):
+            if 0 <= other < len(tokens.lowers) and tokens.lowers[other].removesuffix("'s") in self.identifiers.words:
+                end = tokens.ends[index]
+                degree = re.match(r"\.? ?[A-Z]\b", tokens.text[end : end + 4])  # "Baker, M.D."
+                if tokens.gaps[max(index, other)] in (" ", ". ", ", ", ".") and not (other < index and degree):
                     return True
         return False
 
-    def _codes(self, text: str) -> Iterator[tuple[str, int, int]]:
+    def _codes(self, cut: Words) -> Iterator[tuple[str, int, int]]:
+        text = cut.text
         if not self.identifiers.codes:
             return
         squeezed: str | None = None
         offsets: list[int] = []
         for code, entity in self.identifiers.codes.items():
             if len(code) < _LONG or entity == "ZIP":
-                if len(code) >= 4 and (entity != "SSN" or len(code) > 4 or _LAST_FOUR.search(text)):
-                    for at in _occurrences(text.lower(), code):
+                if (
+                    len(code) >= 4
+                    and code in cut.lower
+                    and (entity != "SSN" or len(code) > 4 or _LAST_FOUR.search(text))
+                ):
+                    for at in _occurrences(cut.lower, code):
                         if not (text[at - 1 : at].isalnum() or text[at + len(code) : at + len(code) + 1].isalnum()):
                             yield entity, at, at + len(code)
                 continue
@@ -416,9 +452,11 @@ class RecordRecognizer(Recognizer):
                 if end - start <= 3 * len(code):
                     yield entity, start, end
 
-    def _dates(self, text: str) -> Iterator[tuple[str, int, int]]:
-        numbers = [(match, sorted(map(int, match.groups()))) for match in _THREE_NUMBERS.finditer(text)]
-        years = [int(year) for year in re.findall(r"(?<!\d)20\d\d(?!\d)", text)]
+    def _dates(self, cut: Words) -> Iterator[tuple[str, int, int]]:
+        text = cut.text
+        numbers = [(match, sorted(map(int, match.groups()))) for match in matches_at(_THREE_NUMBERS, text, cut.numbers)]
+        years = [int(match.group()) for match in matches_at(_CENTURY, text, cut.numbers)]
+        runs = list(matches_at(_RUN, text, cut.numbers))
         for day in self.identifiers.dates:
             y, m, d = day.year, day.month, day.day
             for match, values in numbers:
@@ -432,16 +470,41 @@ class RecordRecognizer(Recognizer):
                 f"{y % 100:02}{m:02}{d:02}",
                 f"{d:02}{m:02}{y % 100:02}",
             ):
-                for at in _occurrences(text, form):
-                    if not (text[at - 1 : at].isdigit() or text[at + len(form) : at + len(form) + 1].isdigit()):
-                        yield "DATE", at, at + len(form)
+                yield from (("DATE", match.start(), match.end()) for match in runs if match.group() == form)
             if years and max(years) - y >= 90:
                 # The year tells an age over 89 (45 CFR 164.514(b)(2)(i)(C)).
                 yield from (("DATE", at, at + 4) for at in _occurrences(text, str(y)))
 
 
-_TOKEN = re.compile(r"[^\W_]+(?:'[^\W\d_]+)*")
-_THREE_NUMBERS = re.compile(r"(?<!\d)(\d{1,4})[^\w\n]{1,3}(\d{1,2})[^\w\n]{1,3}(\d{1,4})(?!\d)")
+_TOKEN = re.compile(r"([^\W_]+(?:'[^\W\d_]+)*)")
+_CENTURY = re.compile(r"20\d\d(?!\d)")
+_RUN = re.compile(r"\d{6,8}(?!\d)")
+
+
+@dataclass(slots=True)
+class _Tokens:
+    """Words and numbers of a text; `gaps` stand before each."""
+
+    text: str
+    words: list[str]
+    lowers: list[str]
+    gaps: list[str]
+    starts: list[int]
+    ends: list[int]
+
+    @classmethod
+    def of(cls, text: str) -> "_Tokens":
+        parts = _TOKEN.split(text)
+        edges = list(accumulate(map(len, parts)))
+        found = parts[1::2]
+        return cls(text, found, list(map(str.lower, found)), parts[:-1:2], edges[:-1:2], edges[1::2])
+
+
+def _bare(word: str) -> str:
+    return word.removesuffix("'s").removesuffix("'") if "'" in word else word
+
+
+_THREE_NUMBERS = re.compile(r"(\d{1,4})[^\w\n]{1,3}(\d{1,2})[^\w\n]{1,3}(\d{1,4})(?!\d)")
 _AUXILIARIES = frozenset(
     vocabulary.words("""
     will may can do so an in on he she may us it is be as at by or no to we
@@ -461,9 +524,13 @@ def _occurrences(text: str, value: str) -> Iterator[int]:
         at = text.find(value, at + len(value))
 
 
-@lru_cache(maxsize=1024)
-def _dotted(initials: str) -> re.Pattern[str]:
-    return re.compile(r"(?<![A-Za-z.])" + r"\. ?".join(initials.upper()) + r"\.(?![A-Za-z])")
+_NO_DOTS = str.maketrans("", "", ". ")
+
+
+@cache
+def _dotted(length: int) -> re.Pattern[str]:
+    """D.S. or D. M. S."""
+    return re.compile(rf"(?<![A-Za-z.])(?:[A-Z]\. ?){{{length - 1}}}[A-Z]\.(?![A-Za-z])")
 
 
 def _is_caseless(text: str) -> bool:

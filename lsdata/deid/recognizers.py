@@ -5,13 +5,16 @@ doi:10.1038/s41746-020-0258-y) and the i2b2 2014 annotation guideline (doi:10.10
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
 
-from lsdata.deid import text_dates, vocabulary
+from lsdata.deid import text_dates, vocabulary, words
+from lsdata.deid.words import Role, Words, match_before, matches_at
 
 CERTAIN, LIKELY = 1.0, 0.6
 
@@ -58,11 +61,28 @@ class _Rule(NamedTuple):
     entity: str
     pattern: re.Pattern[str]
     needs: tuple[str, ...] = ()
-    """Lower-case strings of which one must occur; spares the search of most texts."""
+    """Lower-case strings, or `words`, of which one must occur; spares the search of most texts."""
+    words: frozenset[str] = frozenset()
+    numeric: bool = False
+    """Whether it can only begin where a number begins."""
+    code: bool = False
+    """Whether it can only begin where a string of letters and digits begins that has a digit."""
+    guard: re.Pattern[str] | None = None
+    """A quicker pattern that must occur as well."""
 
 
-def _rule(entity: str, pattern: str, *needs: str, flags: re.RegexFlag = re.IGNORECASE) -> _Rule:
-    return _Rule(entity, re.compile(pattern, flags), needs)
+def _rule(
+    entity: str,
+    pattern: str,
+    *needs: str,
+    words: str = "",
+    flags: re.RegexFlag = re.IGNORECASE,
+    numeric: bool = False,
+    code: bool = False,
+    guard: str | None = None,
+) -> _Rule:
+    quick = re.compile(guard) if guard else None
+    return _Rule(entity, re.compile(pattern, flags), needs, frozenset(words.split()), numeric, code, quick)
 
 
 _AGE = r"(?:9\d|1[0-3]\d)"
@@ -79,6 +99,8 @@ _UNIT = (
 )
 _NOT_IN_WORD = r"(?<![A-Za-z0-9])"
 
+_LONGEST_CODE = 17
+_LONG_CODE = re.compile(r"[A-Z0-9]{9,17}(?![A-Za-z0-9])")
 _AGE_NUMBER = re.compile(rf"(?<![\w./-]){_AGE}(?![\d.]\d|\d)")
 _AGES = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -128,17 +150,25 @@ _RULES = (
         ".dev",
         ".co",
     ),
-    _rule("IP", r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?(?![\d]|\.\d)", "."),
+    _rule("IP", r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?(?![\d]|\.\d)", numeric=True),
     _rule(
         "IP",
         r"(?<![\w:])(?:[0-9a-f]{1,4}:){2,7}(?::?[0-9a-f]{1,4}){1,6}(?![\w:])|"
         r"(?<![\w:])(?:[0-9a-f]{1,4}:){1,6}:[0-9a-f]{0,4}(?![\w:])",
-        ":",
+        guard=r":[0-9a-fA-F]{0,4}:",
     ),
-    _rule("DEVICE", r"(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])", ":", "-"),
-    _rule("SSN", r"(?<![\w-])\d{3}[-. ]\d{2}[-. ]\d{4}(?![\w-])", "-", ".", " "),
-    _rule("SSN", r"(?<![\w-])[x*#]{3}[- ]?[x*#]{2}[- ]?(?P<v>\d{4})(?!\d)", "x", "*", "#"),
-    _rule("SSN", r"\b(?:ssn?|social security)\b[^\n\d]{0,30}(?P<v>\d[\d .-]{2,12}\d)(?!\d)", "ss", "social"),
+    _rule(
+        "DEVICE",
+        r"(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])",
+        guard=r"[:-][0-9a-fA-F]{2}[:-][0-9a-fA-F]{2}[:-]",
+    ),
+    _rule("SSN", r"(?<![\w-])\d{3}[-. ]\d{2}[-. ]\d{4}(?![\w-])", numeric=True),
+    _rule("SSN", r"(?<![\w-])[x*#]{3}[- ]?[x*#]{2}[- ]?(?P<v>\d{4})(?!\d)", "xxx", "***", "###"),
+    _rule(
+        "SSN",
+        r"\b(?:ssn?|social security)\b[^\n\d]{0,30}(?P<v>\d[\d .-]{2,12}\d)(?!\d)",
+        words="ss ssn social",
+    ),
     _rule("AGE90", rf"\b(?P<v>{_AGE_WORDS})(?:[- ]years?[- ]old|[- ]years? of age)", "hundred", "ninety"),
     _rule(
         "AGE90",
@@ -154,8 +184,8 @@ _RULES = (
         "100",
         "narian",
     ),
-    _rule("ZIP", r"\bzip(?:[ -]?code)?\b[^\n\w]{0,4}(?:is |are )?(?P<v>[A-Z]?\d[\dA-Z -]{1,9})\b", "zip"),
-    _rule("ZIP", r"(?<![\w-])\d{5}-\d{4}(?![\w-])", "-", flags=re.NOFLAG),
+    _rule("ZIP", r"\bzip(?:[ -]?code)?\b[^\n\w]{0,4}(?:is |are )?(?P<v>[A-Z]?\d[\dA-Z -]{1,9})\b", words="zip zipcode"),
+    _rule("ZIP", r"(?<![\w-])\d{5}-\d{4}(?![\w-])", numeric=True),
     _rule(
         "BIOMETRIC",
         r"\b(?:fingerprints?|voice ?prints?|retina(?:l)?|iris|palm ?print|facial|face|biometric|hand geometry)"
@@ -173,6 +203,7 @@ _RULES = (
         "VEHICLE",
         r"(?<![A-Za-z0-9])(?=[A-Z0-9]{0,16}\d)(?=[A-Z0-9]{0,16}[A-Z])[A-HJ-NPR-Z0-9]{17}(?![A-Za-z0-9])",
         flags=re.NOFLAG,
+        code=True,
     ),
     _rule(
         "VEHICLE",
@@ -180,11 +211,9 @@ _RULES = (
         r"reads?|of|on file))*"
         r"[ :#(]{1,3}(?:(?P<w>[A-Z]{2}) )?(?P<v>(?-i:(?=[A-Z0-9 -]{0,8}\d)[A-Z0-9]{1,7}(?:[ "
         r"-][A-Z0-9]{1,5}){0,2}))(?![A-Za-z0-9])",
-        "plate",
-        "tag",
-        "reg",
+        words="plate plates tag tags registration reg",
     ),
-    _rule("LICENSE", r"(?<![A-Za-z0-9])[ABCDEFGHJKLMPRSTUX][A-Z9]\d{7}(?![A-Za-z0-9])", flags=re.NOFLAG),
+    _rule("LICENSE", r"(?<![A-Za-z0-9])[ABCDEFGHJKLMPRSTUX][A-Z9]\d{7}(?![A-Za-z0-9])", flags=re.NOFLAG, code=True),
     _rule("DEVICE", r"\(01\)\d{14}(?:\(\d{2}\)[\w/-]+)+", "(01)"),
     _rule(
         "USERNAME",
@@ -192,31 +221,26 @@ _RULES = (
         r"portal (?:id|account)|account name|userid)"
         r"(?:(?: (?:is|as|was|for \w+ is))[ :=#]{1,3}| ?[:=#] ?|"
         r" (?=[\w.-]*[\d_.@]\w))(?P<v>@?[A-Za-z][\w.-]{2,}[\w])",
-        "user",
-        "log",
-        "screen",
-        "network",
-        "portal",
-        "account name",
+        words="""user users username usernames userid userids log login logins logged screen screenname network portal
+        account""",
     ),
-    _rule("USERNAME", r"\bby:? (?P<v>(?-i:[a-z][a-z._]{1,30}\d{1,4}))\b", "by"),
+    _rule("USERNAME", r"\bby:? (?P<v>(?-i:[a-z][a-z._]{1,30}\d{1,4}))\b", words="by", guard=r"[a-z._]\d"),
     _rule(
         "USERNAME",
         r"\b(?:handle|sign-?on|skype|twitter|instagram|facebook|user|by)(?: (?:is|"
         r"as))?[ ]?[:=][ ]?(?P<v>@?[A-Za-z][\w.-]{2,}[\w])",
-        "handle",
-        "sign",
-        "skype",
-        "twitter",
-        "instagram",
-        "facebook",
-        "user",
+        "by:",
+        "by =",
+        "by=",
+        "by :",
+        "sign-on",
+        words="handle signon skype twitter instagram facebook user",
     ),
     _rule(
         "USERNAME",
         r"(?:\buser |[([]user:? ?|(?<![\w@.])@)(?P<v>(?-i:[a-z](?=[a-z_.-]*[\d_.]|[a-z]{4,})[a-z0-9_.-]{2,}[a-z0-9]))",
-        "user",
         "@",
+        words="user",
     ),
 )
 
@@ -228,19 +252,36 @@ class PatternsRecognizer(Recognizer):
 
     def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
         """What the form alone tells."""
-        lower = text.lower()
-        for entity, pattern, needs in _RULES:
-            if needs and not any(need in lower for need in needs):
+        cut = words.read(text)
+        numbers = cut.numbers
+        codes = dict.fromkeys(_code_start(text, number) for number in numbers)
+        codes = [start for start in codes if _LONG_CODE.match(text, start)]
+        for rule in _RULES:
+            if (rule.guard and not rule.guard.search(text)) or (
+                (rule.needs or rule.words)
+                and not cut.has(rule.words)
+                and not any(need in cut.lower for need in rule.needs)
+            ):
                 continue
+            starts = cut.joined if rule.numeric else codes
+            pattern = rule.pattern
             group = "v" if "v" in pattern.groupindex else 0
-            for match in pattern.finditer(text):
-                yield entity, *match.span(group)
-        for number in _AGE_NUMBER.finditer(text):
+            for match in matches_at(pattern, text, starts) if rule.numeric or rule.code else pattern.finditer(text):
+                yield rule.entity, *match.span(group)
+        for number in matches_at(_AGE_NUMBER, text, [at for at in numbers if text[at] in "19"]):
             low = max(0, number.start() - 50)
             window = text[low : number.end() + 40]
             for pattern in _AGES:
                 if any(match.start("v") + low == number.start() for match in pattern.finditer(window)):
                     yield "AGE90", *number.span()
+
+
+def _code_start(text: str, number: int) -> int:
+    """Where the letters and digits begin that a number is in; no further back than any code is long."""
+    first = max(0, number - _LONGEST_CODE)
+    while number > first and text[number - 1].isalnum():
+        number -= 1
+    return number
 
 
 # North American numbers, with or without country code and extension; (0) of an international number.
@@ -252,18 +293,21 @@ _PHONE = re.compile(
     rf"|(?<![\w./-])00[1-9]\d{{0,2}}[ .-]\d(?:[ .\-/]?\d){{5,12}}(?!\d){_EXTENSION}",
     re.IGNORECASE,
 )
-_PHONE_LABEL = (
-    r"(?:tele?phones?|phones?|tel|cell(?:ular)?(?: phone)?|mobile|pager|beeper|call(?:ed|ing)?(?: (?:him|her|me|"
+_PHONE_LABEL = re.compile(
+    r"\b(?:tele?phones?|phones?|tel|cell(?:ular)?(?: phone)?|mobile|pager|beeper|call(?:ed|ing)?(?: (?:him|her|me|"
     r"us|back|them))?|contact(?:ed)?|reach(?:ed|able)?"
     r"(?: (?:him|her|me|us|them))?|dial|ring|landline|home|work|office|desk|hotline|voicemail|text|sms|whatsapp|"
-    r"messages?|registered|answering|fax(?:ed)?|facsimile|number|nr|ph|hm|wk|cp|p|t|f|h|c|w|o|m)"
-)
-_LABELLED_PHONE = re.compile(
-    rf"\b{_PHONE_LABEL}\b(?: (?:no|num|number|line|results?|is|at|to|on|or|it|records?|my|us|me|"
-    rf"with))*\.?[ \t:#)(\n-]{{0,6}}"
-    rf"(?P<v>[+(]?\d(?:[ .\-/()]{{0,2}}\d){{6,14}}(?![\w])(?!\.\d|/\d|%){_EXTENSION})",
+    r"messages?|registered|answering|fax(?:ed)?|facsimile|number|nr|ph|hm|wk|cp|p|t|f|h|c|w|o|m)\b"
+    r"(?: (?:no|num|number|line|results?|is|at|to|on|or|it|records?|my|us|me|"
+    r"with))*\.?[ \t:#)(\n-]{0,6}$",
     re.IGNORECASE,
 )
+_LABELLED_PHONE = re.compile(
+    rf"(?<!\w)[+(]?\d(?:[ .\-/()]{{0,2}}\d){{6,14}}(?![\w])(?!\.\d|/\d|%){_EXTENSION}", re.IGNORECASE
+)
+# The fewest digits of any of them.
+_SIX_DIGITS = re.compile(r"\d(?:[ .\-/()]{0,3}\d){5}")
+_EXTENSIONS = frozenset(("ext", "extension", "pager", "beeper", "x"))
 _PHONE_BEFORE = re.compile(
     rf"(?<![\w./-])(?P<v>\(?\d(?:[ .\-/()]{{0,2}}\d){{5,14}}{_EXTENSION})(?=[ -]{{1,3}}\(?(?:office|mobile|fax|"
     r"cell|home|work|desk|phone|tel)\b)",
@@ -286,12 +330,28 @@ class PhoneRecognizer(Recognizer):
 
     def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
         """A number is FAX if the words just before, or just after it, say so."""
-        for pattern in (_PHONE, _LABELLED_PHONE, _PHONE_BEFORE, _LOCAL, _EXTENSION_ALONE):
-            for match in pattern.finditer(text):
-                start, end = match.span("v" if "v" in pattern.groupindex else 0)
-                line = text[max(0, start - 25) : start].rsplit("\n", 1)[-1]
-                fax = _FAX.search(line) or _FAX.match(text[end : end + 8].strip(" -("))
-                yield "FAX" if fax else "PHONE", start, end
+        for start, end in self._numbers(words.read(text)):
+            line = text[max(0, start - 25) : start].rsplit("\n", 1)[-1]
+            fax = _FAX.search(line) or _FAX.match(text[end : end + 8].strip(" -("))
+            yield "FAX" if fax else "PHONE", start, end
+
+    def _numbers(self, cut: Words) -> Iterator[tuple[int, int]]:
+        text = cut.text
+        starts = [
+            at
+            for number in cut.numbers
+            if _SIX_DIGITS.match(text, number)
+            for at in ((number - 1, number) if text[number - 1 : number] in ("+", "(") else (number,))
+        ]
+        for pattern in (_PHONE, _LOCAL, _PHONE_BEFORE):
+            for match in matches_at(pattern, text, starts):
+                yield match.span("v" if "v" in pattern.groupindex else 0)
+        for match in matches_at(_LABELLED_PHONE, text, starts):
+            if _PHONE_LABEL.search(text, max(0, match.start() - 60), match.start()):
+                yield match.span()
+        if cut.has(_EXTENSIONS):
+            for match in _EXTENSION_ALONE.finditer(text):
+                yield match.span("v")
 
 
 # The words that say what a number is, each with the entity; the nearest before the number counts.
@@ -351,11 +411,20 @@ _LABELS: tuple[tuple[str, str], ...] = (
         r"pin|password|passcode|access)",
     ),
 )
+_MARKS = rf"{_NUMBER}|is|was|:|=|-|;|\(|with|of|on file|ending(?: in)?|card|type|plate"
 _LABEL = re.compile(
     r"\b(?:" + "|".join(f"(?P<{entity}>{words})" for entity, words in _LABELS) + r")(?![A-Za-z])"
-    rf"(?P<mark>(?:[ \t]*(?:{_NUMBER}|is|was|:|=|-|;|\(|with|of|on file|ending(?: in)?|card|type|"
-    r"plate)(?![A-Za-z]))*)[ \t.,:#(=]*$",
+    rf"(?P<mark>(?:[ \t]*(?:{_MARKS})(?![A-Za-z]))*)[ \t.,:#(=]*$",
     re.IGNORECASE,
+)
+_MARK = re.compile(_MARKS, re.IGNORECASE)
+_NUMBER_AT_END = re.compile(rf"\b{_NUMBER}$", re.IGNORECASE)
+# The last words of labels of several words.
+_LABEL_ENDS = frozenset(
+    vocabulary.words("""
+    security rec recs record records cross shield holder class file in print prints n d i chart patient pt hospital unit
+    clinic hosp epi history lead
+    """)
 )
 # Labels that are ordinary words: a number follows them in ordinary sentences as well.
 _PLAIN_LABELS = re.compile(
@@ -368,12 +437,12 @@ _PLAIN_LABELS = re.compile(
     r"specimen|iris|retinal?|ehr|ein|tin)",
     re.IGNORECASE,
 )
+_DIGITS = re.compile(r"\d+")
+_CODE_START = re.compile(r"(?<![A-Za-z])[A-Za-z]{0,6}[-#]?$")
 # Something with a digit: no unit, no decimal, not part of a longer number.
 _VALUE = re.compile(r"(?<![A-Za-z0-9.])[A-Za-z]{0,6}[-#]?\d[A-Za-z0-9]*(?:[-/.][A-Za-z0-9]+){0,6}")
-_CARD = re.compile(
-    r"(?<![\w.-])(?:\d{4}[ -]){3}\d{1,7}(?![\w-])|(?<![\w.-])\d{4}[ -]\d{6}[ -]\d{5}(?![\w-])|"
-    r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
-)
+_CARD = re.compile(r"(?<![\w.-])(?:\d{4}[ -]){3}\d{1,7}(?![\w-])|(?<![\w.-])\d{4}[ -]\d{6}[ -]\d{5}(?![\w-])")
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
 _NOT_ID = re.compile(
     r"(?:19|20)\d\d[-/](?:19|20)?\d\w*|\d+(?:st|nd|rd|th|s|x|mg|mcg|ml|cc|cm|mm|g|kg|lb|lbs|yo|yr|hr|hrs|min|fr|"
     r"gauge|french|units?|iu|meq|mmol|l|dl|am|pm|pt)|[a-z]?\d{1,2}[a-z]?(?:-[a-z]?\d{1,2})?|"
@@ -390,40 +459,69 @@ class NumberRecognizer(Recognizer):
 
     def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
         """A code needs three characters after a label of its own, more after a word that is also ordinary."""
-        for match in _CARD.finditer(text):
-            yield "ACCOUNT", match.start(), match.end()
-        for match in _VALUE.finditer(text):
-            entity = _identifier(text, match)
-            if entity:
-                yield entity, match.start(), match.end()
+        cut = words.read(text)
+        for match in matches_at(_CARD, text, cut.joined):
+            yield "ACCOUNT", *match.span()
+        for match in matches_at(_IBAN, text, [at - 2 for at in cut.numbers if text[max(0, at - 2) : at].isupper()]):
+            yield "ACCOUNT", *match.span()
+        end = 0
+        for start in cut.numbers:
+            if start >= end and (match := _value(text, start)):
+                end = match.end()
+                if entity := _identifier(cut, match):
+                    yield entity, *match.span()
 
 
-def _identifier(text: str, match: re.Match[str]) -> str | None:
-    value, start = match.group(), match.start()
+def _value(text: str, number: int) -> re.Match[str] | None:
+    """The code with letters and digits whose first digit is here."""
+    if number and (text[number - 1].isalpha() or text[number - 1] in "-#"):
+        before = _CODE_START.search(text, max(0, number - 9), number)
+        for start in (before.start(), before.end()) if before else ():
+            if match := _VALUE.match(text, start):
+                return match
+    return _VALUE.match(text, number)
+
+
+def _identifier(cut: Words, match: re.Match[str]) -> str | None:
+    text, value, start = cut.text, match.group(), match.start()
     digits = sum(map(str.isdigit, value))
     if len(value) < 3 or (digits < 3 and len(value) < 6):
         return None
-    longest = max(map(len, re.findall(r"\d+", value)))
-    line = text[max(0, start - 60) : start].rsplit("\n", 1)[-1]
-    label = _LABEL.search(line)
-    if label and not _NOT_ID.fullmatch(value):
-        words = label.group(entity := _of(label))
-        marked = bool(label["mark"].strip()) or "#" in line[label.start() :] or ":" in line[label.end("mark") :]
-        marked = marked or bool(re.search(rf"\b{_NUMBER}$", words.strip(), re.IGNORECASE))
-        plain = _PLAIN_LABELS.fullmatch(words.strip())
-        is_code = digits >= 4 or (digits >= 2 and len(value) >= 5)
-        if (marked and (not plain or is_code)) or (not plain and digits >= 3) or (plain and digits >= 5):
-            return entity
+    longest = max(map(len, _DIGITS.findall(value)))
+    is_id = not _NOT_ID.fullmatch(value)
+    if is_id and (index := _label_end(cut, start)) is not None:
+        label = match_before(_LABEL, cut, index + 1, start)
+        if label and "\n" not in label.group():
+            label_words = label.group(entity := _of(label)).strip()
+            marked = bool(label["mark"].strip()) or "#" in label.group() or ":" in text[label.end("mark") : start]
+            marked = marked or bool(_NUMBER_AT_END.search(label_words))
+            plain = _PLAIN_LABELS.fullmatch(label_words)
+            is_code = digits >= 4 or (digits >= 2 and len(value) >= 5)
+            if (marked and (not plain or is_code)) or (not plain and digits >= 3) or (plain and digits >= 5):
+                return entity
     if longest >= 7:
         return "ACCOUNT" if longest >= 12 else "OTHER_ID"
-    letters = sum(map(str.isalpha, value))
-    if _NOT_ID.fullmatch(value):
+    letters = any(map(str.isalpha, value))
+    if not is_id:
         return None
     if letters and digits >= 5:
         return "OTHER_ID"
     if digits >= 7 and value.count("-") + value.count("/") >= 1 and "." not in value:
         return "OTHER_ID"
     return None
+
+
+def _label_end(cut: Words, start: int) -> int | None:
+    """The index of the word before an offset, if it can end a label; spares the search of most numbers."""
+    index = bisect_left(cut.starts, start) - 1
+    if index < 0 or cut.text[cut.ends[index] : start].strip(" \t:=-;(#.,"):
+        return None
+    return index if _ends_label(cut.lowers[index]) else None
+
+
+@lru_cache(maxsize=1 << 14)
+def _ends_label(word: str) -> bool:
+    return word in _LABEL_ENDS or bool(_LABEL.search(word) or _MARK.fullmatch(word))
 
 
 def _of(label: re.Match[str]) -> str:
@@ -448,10 +546,14 @@ _SIGNED = re.compile(
     r"(?:[ \t]?[:/-][ \t]*|(?:(?<=by)|(?<=nitials)|(?<=igned))[ \t]+)[([]?$",
     re.IGNORECASE,
 )
+_SIGNS = (":", "/", "-", *(end for word in ("by", "nitials", "igned") for end in (word, word.upper(), word.title())))
+_NO_DOTS = str.maketrans("", "", ". ")
+# Of one of these _DOTTED and _MARKED need one.
+_DEGREES = ("MD", "RN", "NP", "PA", "DO", "LPN", "M.D", "R.N", "N.P", "P.A", "D.O")
 _NO_SIGNATURE = frozenset(("MD", "DO", "RN", "NP", "PA", "THE", "AND", "DR", "MR", "MS"))
 # JRM/ab or JRM:ab, a dictator and a typist; alone at the end of a line: "-- JRM", "(JRM)", "J.R.M., MD".
+_TYPIST_ALONE = re.compile(r"(?P<v>[A-Z]{2,4}[/:][a-z]{2,3})(?![A-Za-z0-9/])")
 _TYPIST = re.compile(
-    r"(?:(?<=\n)|^)[ \t]*(?P<w>[A-Z]{2,4}[/:][a-z]{2,3})(?![A-Za-z0-9/])|"
     r"(?<![A-Za-z0-9/:.])(?P<v>[A-Z]{2,4}[/:](?:[a-z]{2,3}|[A-Z]{2,3}))(?![A-Za-z0-9/:])(?=[ \t]*(?:\d|\n|$|[,;.)-]|"
     r"[DT]{1,2}:))"
 )
@@ -471,16 +573,32 @@ class InitialsRecognizer(Recognizer):
 
     def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
         """Two to four capitals; degrees and departments are none."""
-        for match in _CAPITALS.finditer(text):
+        cut = words.read(text)
+        short = [index for index, role in enumerate(cut.roles) if role & (Role.INITIAL | Role.CAPITALS)]
+        if not short:
+            return
+        for match in matches_at(_CAPITALS, text, [cut.starts[index] for index in short]):
             start, value = match.start(), match.group().rstrip()
-            letters = re.sub(r"[. ]", "", value)
-            if letters not in _NO_SIGNATURE and _SIGNED.search(text, max(0, start - 40), start):
+            if value.translate(_NO_DOTS) not in _NO_SIGNATURE and _is_signature(text, start):
                 yield "INITIALS", start, start + len(value)
-        for pattern in (_TYPIST, _CLOSING, _DOTTED, _MARKED):
+        for index in short:
+            if text[cut.ends[index] : cut.ends[index] + 1] in ("/", ":"):
+                start = cut.starts[index]
+                alone = not text[text.rfind("\n", 0, start) + 1 : start].strip(" \t")
+                if match := (_TYPIST_ALONE.match(text, start) if alone else None) or _TYPIST.match(text, start):
+                    yield from self._unless_degree(match)
+        for pattern in (_CLOSING, _DOTTED, _MARKED) if any(degree in text for degree in _DEGREES) else (_CLOSING,):
             for match in pattern.finditer(text):
-                start, end = match.span("v" if match["v"] else "w")
-                value = text[start:end].rstrip()
-                letters = re.sub(r"[. ]|[/:].*", "", value)
-                pair = value[-1:].islower()  # JRM/ab is nothing else
-                if pair or not (letters in _CREDENTIAL or letters.lower() in vocabulary.TERMS):
-                    yield "INITIALS", start, start + len(value)
+                yield from self._unless_degree(match)
+
+    def _unless_degree(self, match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
+        value = match["v"].rstrip()
+        letters = re.sub(r"[. ]|[/:].*", "", value)
+        pair = value[-1:].islower()  # JRM/ab is nothing else
+        if pair or not (letters in _CREDENTIAL or letters.lower() in vocabulary.TERMS):
+            yield "INITIALS", match.start("v"), match.start("v") + len(value)
+
+
+def _is_signature(text: str, start: int) -> bool:
+    before = text[max(0, start - 12) : start].rstrip(" \t([")
+    return before.endswith(_SIGNS) and bool(_SIGNED.search(text, max(0, start - 40), start))

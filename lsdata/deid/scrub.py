@@ -33,6 +33,7 @@ from lsdata.deid.recognizers import (
     NumberRecognizer,
     PatternsRecognizer,
     PhoneRecognizer,
+    Recognizer,
 )
 from lsdata.errors import InvalidInput
 
@@ -198,9 +199,13 @@ class Scrubber:
             note.spans += note.record.spans(plain)
         for recognizer in cast(list[EntityRecognizer], cast(Any, self.registry).recognizers):
             if isinstance(recognizer, NameRecognizer):
-                reading = recognizer.read(plain, lambda a, b: note.folded.is_foreign(text, a, b))
+                reading = recognizer.read(
+                    plain, (lambda a, b: note.folded.is_foreign(text, a, b)) if note.folded.starts else None
+                )
                 note.spans += reading.spans
-                note.open = reading.open
+                note.open = reading.open() if self.ner else []
+            elif isinstance(recognizer, Recognizer):
+                note.spans += recognizer.spans(plain)
             else:
                 found = recognizer.analyze(plain, [], None)  # pyright: ignore[reportArgumentType]
                 note.spans += ((result.entity_type, result.start, result.end) for result in found)
@@ -316,7 +321,8 @@ def _survives(known: Identifiers, text: str, redactions: Sequence[Redaction]) ->
     if any(value in left for value in known.texts) or any(len(code) > 6 and code in left for code in known.codes):
         return True
     names = {word for word, entity in known.words.items() if entity == "NAME" and word not in known.common}
-    return not names.isdisjoint(WORD.findall(left))
+    names = {name for name in names if name in left}
+    return bool(names) and not names.isdisjoint(WORD.findall(left))
 
 
 def scrub_batches(

@@ -10,27 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from lsdata.deid import vocabulary
+from lsdata.deid import vocabulary, words
+from lsdata.deid.words import Role, Words, matches_at
 
-_MONTHS = {
-    word: number
-    for number, words in enumerate(
-        """january jan januar janvier enero janeiro gennaio januari
-        february feb februar fevrier febrero fevereiro febbraio februari
-        march mar marz maerz mars marzo marco maart
-        april apr avril abril aprile
-        may mai mayo maio maggio mei
-        june jun juni juin junio junho giugno
-        july jul juli juillet julio julho luglio
-        august aug aout agosto augustus
-        september sep sept septembre septiembre setembro settembre
-        october oct okt oktober octobre octubre outubro ottobre
-        november nov novembre noviembre novembro
-        december dec dez dezember decembre diciembre dezembro dicembre""".splitlines(),
-        1,
-    )
-    for word in words.split()
-}
 _ORDINALS = {
     word: number
     for number, word in enumerate(
@@ -93,9 +75,11 @@ _SCORE = re.compile(
 _DENOMINATORS = frozenset((2, 3, 4, 5, 6, 8, 10))
 
 _MONTH_WORD = re.compile(
-    r"(?<![A-Za-z])(?:" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")(?![A-Za-z])", re.IGNORECASE
+    r"(?:" + "|".join(sorted(vocabulary.MONTHS, key=len, reverse=True)) + r")(?![A-Za-z])", re.IGNORECASE
 )
 _ORDINAL = "|".join(sorted(_ORDINALS, key=len, reverse=True)).replace("-", "[- ]")
+# A digit, or the end of first, second, third, fourth.
+_DAY_BEFORE = re.compile(r"\d|(?:st|nd|rd|th)\b", re.IGNORECASE)
 _BEFORE_MONTH = re.compile(
     rf"(?:(?<![\d.])(?P<y>{_YEAR})[ ,./-]{{1,2}})?"
     rf"(?:(?<![\d/.:\-])(?P<d>{_DAY})(?:\s?(?:st|nd|rd|th))?|\b(?P<o>{_ORDINAL}))?"
@@ -136,6 +120,23 @@ _SEASON = re.compile(
     re.IGNORECASE,
 )
 
+_NAMED = tuple(
+    (frozenset(vocabulary.words(needs)), pattern)
+    for needs, pattern in (
+        (
+            """monday mondays tuesday tuesdays wednesday wednesdays thursday thursdays friday fridays saturday saturdays
+            sunday sundays mon tue tues wed thu thur thurs fri sat sun""",
+            _WEEKDAY,
+        ),
+        (
+            """christmas thanksgiving easter year hanukkah ramadan passover halloween valentine day july super friday
+            ash""",
+            _HOLIDAY,
+        ),
+        ("spring summer fall autumn winter q quarter", _SEASON),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -156,14 +157,21 @@ class Found:
     spans: tuple[tuple[int, int] | None, tuple[int, int] | None, tuple[int, int] | None] = (None, None, None)
 
 
+_BEGINNING = re.compile(
+    r"\d{1,4}(?: ?[-/.] ?|\s)\d{1,2}(?!\d)|\d{8}|\d{1,2}[^\W\d]{2}|\d{1,4}\W{1,2}[^\W\d]{2}|(?P<word>[a-zA-Z]{3,})"
+)
+_FIRST_WORDS = frozenset(vocabulary.MONTHS) | {ordinal.split("-")[0] for ordinal in _ORDINALS}
+
+
 def find(text: str) -> Iterator[Found]:
     """Every date of a folded text; they may overlap."""
-    if _has_digit(text):
-        yield from _numeric(text)
-    yield from _worded(text)
-    for pattern in (_WEEKDAY, _HOLIDAY, _SEASON):
-        for match in pattern.finditer(text):
-            yield Found(match.start(), match.end())
+    cut = words.read(text)
+    yield from _numeric(text, cut.joined)
+    yield from _worded(cut)
+    for needs, pattern in _NAMED:
+        if cut.has(needs):
+            for match in pattern.finditer(text):
+                yield Found(match.start(), match.end())
 
 
 def shift(text: str, days: int, year: int | None = None) -> str | None:
@@ -193,9 +201,11 @@ def shift(text: str, days: int, year: int | None = None) -> str | None:
 
 def parse(text: str) -> date | None:
     """The day that a text names in full, or None."""
-    if len(text) < 5 or not any(map(str.isdigit, text)):
+    text = text.strip()
+    begin = _BEGINNING.match(text)
+    if begin is None or (begin["word"] and begin["word"].lower() not in _FIRST_WORDS):
         return None
-    for found in find(text.strip()):
+    for found in find(text):
         if found.start == 0 and found.year and found.month and found.day:
             return date(found.year, found.month, found.day)
     return None
@@ -211,7 +221,7 @@ def _moved(found: Found, days: int, year: int | None) -> date | None:
 def _written(old: str, part: int, value: int) -> str:
     """A value in the style of the old one: as many digits, as long a month, the same case."""
     if part == 1 and not old.isdigit():
-        same_length = [w for w, n in _MONTHS.items() if n == value and w in _FULL_MONTHS]
+        same_length = [w for w, n in vocabulary.MONTHS.items() if n == value and w in _FULL_MONTHS]
         new = same_length[0] if old.lower() in _FULL_MONTHS and len(old) > 3 else same_length[0][:3]
         return new.upper() if old.isupper() else new.capitalize() if old[0].isupper() else new
     if not old.isdigit():
@@ -225,28 +235,24 @@ def _with_ordinal(text: str, day: int) -> str:
     return re.sub(rf"\b({day:02d}|{day})\s?(?:st|nd|rd|th)\b", rf"\g<1>{suffix}", text, count=1)
 
 
-def _has_digit(text: str) -> bool:
-    return any(digit in text for digit in "0123456789")
-
-
-def _numeric(text: str) -> Iterator[Found]:
-    for match in _NUMERIC.finditer(text):
+def _numeric(text: str, starts: list[int]) -> Iterator[Found]:
+    for match in matches_at(_NUMERIC, text, starts):
         if (found := _three(match)) is not None:
             yield found
-    for match in _YEAR_MONTH.finditer(text):
+    for match in matches_at(_YEAR_MONTH, text, starts):
         year, month = ("y", "m") if match["y"] else ("y2", "m2")
         spans = (match.span(year), match.span(month), None)
         yield Found(match.start(), match.end(), int(match[year]), int(match[month]), None, spans)
-    for match in _COMPACT.finditer(text):
+    for match in matches_at(_COMPACT, text, starts):
         names = ("y", "m", "d") if match["y"] else ("y2", "m2", "d2")
         yield _made(match, names)
-    for match in _SHORT.finditer(text):
+    for match in matches_at(_SHORT, text, starts):
         if _is_short_date(text, match):
             yield _made(match, ("", "m", "d"))
-    for match in _SHORT_RANGE.finditer(text):
+    for match in matches_at(_SHORT_RANGE, text, starts):
         if match["d"] != match["e"] and not _SCORE.match(text, match.end()):
             yield Found(match.start(), match.end())
-    for match in _LABEL_HYPHEN.finditer(text):
+    for match in matches_at(_LABEL_HYPHEN, text, starts):
         if _LABELLED.search(text, max(0, match.start() - 30), match.start()):
             yield _made(match, ("", "m", "d"))
 
@@ -314,12 +320,18 @@ def _full_year(digits: str) -> int:
     return year if len(digits) == 4 else year + (2000 if year < 30 else 1900)
 
 
-def _worded(text: str) -> Iterator[Found]:
-    for match in _MONTH_WORD.finditer(text):
+def _worded(cut: Words) -> Iterator[Found]:
+    text = cut.text
+    for index, role in enumerate(cut.roles):
+        match = _MONTH_WORD.match(text, cut.starts[index]) if role & Role.MONTH else None
+        if match is None:
+            continue
         word = match.group()
-        number = _MONTHS[word.lower()]
+        number = vocabulary.MONTHS[word.lower()]
         start, end = match.span()
-        left = _BEFORE_MONTH.search(text, max(0, start - 40), start)
+        left = None
+        if _DAY_BEFORE.search(text, max(0, start - 24), start):
+            left = _BEFORE_MONTH.search(text, max(0, start - 40), start)
         right = _AFTER_MONTH.match(text, end)
         before = left if left and (left["d"] or left["o"] or left["y"]) else None
         after = right if right and (right["d"] or right["o"] or right["y"] or right["q"] or right["z"]) else None

@@ -109,6 +109,29 @@ DEPARTMENTS = _words(
     nearby"""
 )
 
+# ---------------------------------------------------------------- time
+
+# In English, French, German, Spanish, Portuguese, Dutch and Italian, with the number of the month.
+MONTHS = {
+    word: number
+    for number, words in enumerate(
+        """january jan januar janvier enero janeiro gennaio januari
+        february feb februar fevrier febrero fevereiro febbraio februari
+        march mar marz maerz mars marzo marco maart
+        april apr avril abril aprile
+        may mai mayo maio maggio mei
+        june jun juni juin junio junho giugno
+        july jul juli juillet julio julho luglio
+        august aug aout agosto augustus
+        september sep sept septembre septiembre setembro settembre
+        october oct okt oktober octobre octubre outubro ottobre
+        november nov novembre noviembre novembro
+        december dec dez dezember decembre diciembre dezembro dicembre""".splitlines(),
+        1,
+    )
+    for word in words.split()
+}
+
 # ---------------------------------------------------------------- people
 
 TITLES = _words("mr mrs ms mx miss dr drs doctor prof professor nurse rev reverend sir madam rabbi fr sgt capt judge")
@@ -375,8 +398,8 @@ TERMS = _words(
     august september october november december christmas easter thanksgiving spring summer fall winter ok okay
     yes no hi hello thanks i ii iii iv v vi vii viii ix x hodgkin's steri strips kerlix betadine hibiclens
     gelfoam surgicel login logon username userid email website online enterococcus atopic choledocholithiasis cyberknife
-    accu-chek lap-band lima rima alta gravis asplenic mom dad colon workup checkup creatinine apgars sclerae ana
-    asa spina bifida vera situ vitro vivo utero toto alba nigra cauda equina coli fossa sella tarda aureus
+    heart tea accu-chek lap-band lima rima alta gravis asplenic mom dad colon workup checkup creatinine apgars sclerae
+    ana asa spina bifida vera situ vitro vivo utero toto alba nigra cauda equina coli fossa sella tarda aureus
     albicans simplex vulgaris superglue dph iddm niddm bmp cmp ptt pt ams mvc mvr avm bso dc'd hemovac
     jackson-pratt k-wire ioban webril ace gore gore-tex dermabond"""
 )
