@@ -13,9 +13,11 @@ from polars.testing import assert_frame_equal
 import assets
 from assets.specs import key
 from lsdata.catalog import pharmacovigilance as pv
+from lsdata.errors import SettingError
 from lsdata.lake.inputs import Inputs
 from lsdata.lake.lake import Lake, Made
 from lsdata.pharmacovigilance import disproportionality, signals_table, simulation
+from lsdata.settings import Settings
 from resources import dbt
 from resources.lake import LakeResource
 from resources.tools import ToolsResource
@@ -175,3 +177,10 @@ def test_a_quarter_whose_prior_fails_has_no_alerts_and_is_no_quarter_before() ->
         ("2019q1", "ebgm", "A", "new", None), ("2019q3", "ebgm", "A", "lost", "2019q1"),
         ("2019q3", "ebgm", "B", "new", "2019q1"),
     ]  # fmt: skip
+
+
+def test_roles_that_are_counted_are_a_setting() -> None:
+    assert Settings.read({"LSDATA_OPERATOR": "Ada"}).pv_roles == ("PS", "SS")
+    assert Settings.read({"LSDATA_OPERATOR": "Ada", "LSDATA_PV_ROLES": "PS, c"}).pv_roles == ("PS", "C")
+    with pytest.raises(SettingError, match="'X'"):
+        Settings.read({"LSDATA_OPERATOR": "Ada", "LSDATA_PV_ROLES": "PS,X"})
