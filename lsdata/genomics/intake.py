@@ -6,7 +6,7 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -15,11 +15,13 @@ from lsdata.catalog.genomics import COHORTS, FASTQ_MANIFEST, SEQUENCING_RUNS, SU
 from lsdata.derived import arrow
 from lsdata.errors import InvalidInput
 from lsdata.genomics import runs
-from lsdata.genomics.fastq import FastqStats, fastq_stats, no_end_marker
 from lsdata.genomics.sample_sheet import PLAIN_NAME, PLAIN_NAME_RULE
 from lsdata.lake.places import LocalPlace
 from lsdata.lake.quarantine import Reject
 from lsdata.lake.work import Outcome, Work
+
+if TYPE_CHECKING:
+    from lsdata.genomics.fastq import FastqStats
 
 _METADATA = ("samplesheet.csv", "runinfo.xml", "runparameters.xml", "run.yaml")
 _METADATA_BYTES = 64 * 2**20
@@ -114,6 +116,8 @@ def fastq_manifest(work: Work, sequencing_runs: pl.LazyFrame) -> Outcome:
     A sample of the run is accepted with all of its files or not at all: half of a sample's reads would pass for a
     sample of low coverage. Refused samples go to quarantine with the fault of each file; the others go on.
     """
+    from lsdata.genomics.fastq import no_end_marker
+
     run_id = work.partition
     local, listing = _local(work, run_id), _listing(work, run_id)
     run = runs.assess(listing, lambda path: local(path).read_bytes())
@@ -198,8 +202,10 @@ def _at(where: str, fault: InvalidInput, do: str = "") -> InvalidInput:
     return InvalidInput(where, code=fault.code, found=fault.found, allowed=fault.allowed, do=f"{fault.do}{do}")
 
 
-def _read(local: Local, path: str, delivered: Mapping[str, str], faults: list[Fault]) -> FastqStats | None:
+def _read(local: Local, path: str, delivered: Mapping[str, str], faults: list[Fault]) -> "FastqStats | None":
     """The statistics of a file, or None with the fault noted."""
+    from lsdata.genomics.fastq import fastq_stats
+
     try:
         stats = fastq_stats(local(path), expect_end_marker=False)
     except InvalidInput as error:
@@ -219,7 +225,7 @@ def _read(local: Local, path: str, delivered: Mapping[str, str], faults: list[Fa
     return stats
 
 
-def _mates_agree(stats: Mapping[str, FastqStats | None], lane: runs.Lane, faults: list[Fault]) -> bool | None:
+def _mates_agree(stats: "Mapping[str, FastqStats | None]", lane: runs.Lane, faults: list[Fault]) -> bool | None:
     r1, r2 = stats.get(lane.r1), stats.get(lane.r2) if lane.r2 else None
     if lane.r2 is None or r1 is None or r2 is None:
         return None

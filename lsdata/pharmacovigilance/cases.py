@@ -4,7 +4,6 @@ import polars as pl
 
 from lsdata.catalog.pharmacovigilance import AGE_GROUPS, CASE_THERAPIES, CASES
 from lsdata.derived import arrow
-from lsdata.pharmacovigilance import deduplication
 from lsdata.pharmacovigilance.drugs import faers_report, icsr_ids, icsr_items, listed_seq
 from lsdata.pharmacovigilance.reactions import day
 
@@ -247,6 +246,8 @@ def cases(
     case_reactions: pl.LazyFrame,
 ) -> pl.DataFrame:
     """Every report and when it counts: versions, deletions, then duplicates among those that count."""
+    from lsdata.pharmacovigilance import deduplication
+
     found = reports(deliveries, faers_demo, faers_outc, icsr, report_lines)
     deleted = faers_deleted.select("case_id", "quarter").collect()
     told = versions(found, deleted)

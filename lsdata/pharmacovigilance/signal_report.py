@@ -4,14 +4,17 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from lsdata.catalog.pharmacovigilance import SIGNAL_REPORT
 from lsdata.derived import arrow
 from lsdata.lake.work import Outcome, Work
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Axes = Any
 """matplotlib's own, which its stubs type only in part."""
@@ -289,12 +292,12 @@ def _prior(now: pl.DataFrame, prior: pl.DataFrame) -> str:
     )
 
 
-def predicted(expected: np.ndarray[Any, np.dtype[np.float64]], theta: Sequence[float], most: int) -> list[float]:
+def predicted(expected: "NDArray[np.float64]", theta: Sequence[float], most: int) -> list[float]:
     """How many pairs the prior predicts with 1 to `most` reports, given at least one (the truncated mixture)."""
-    values: list[float] = []
+    import numpy as np
+
     seen = 1 - _chance(np.zeros_like(expected), expected, theta)
-    values = [float((_chance(np.full_like(expected, n), expected, theta) / seen).sum()) for n in range(1, most + 1)]
-    return values
+    return [float((_chance(np.full_like(expected, n), expected, theta) / seen).sum()) for n in range(1, most + 1)]
 
 
 def _chance(n: Any, expected: Any, theta: Sequence[float]) -> Any:
@@ -338,6 +341,8 @@ def _change(now: pl.DataFrame) -> str:
 
 
 def _onsets(axes: Axes, rows: pl.DataFrame) -> None:
+    import numpy as np
+
     days = np.geomspace(0.5, max(10.0, float(rows["scale_days"].max() or 1) * 4), 200)  # pyright: ignore[reportArgumentType]
     for row in rows.iter_rows(named=True):
         share = 1 - np.exp(-((days / row["scale_days"]) ** row["shape"]))

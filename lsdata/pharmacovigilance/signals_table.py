@@ -5,6 +5,7 @@ Everything is a function of the quarter as of which reports are counted: what wa
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -19,20 +20,12 @@ from lsdata.catalog.pharmacovigilance import (
     TIME_TO_ONSET,
 )
 from lsdata.derived import arrow
-from lsdata.pharmacovigilance import (
-    adjusted_ror as regression,
-)
-from lsdata.pharmacovigilance import (
-    alerts as rules,
-)
-from lsdata.pharmacovigilance import (
-    disproportionality,
-    ebgm,
-    time_to_onset,
-)
-from lsdata.pharmacovigilance import (
-    masking as masks,
-)
+
+if TYPE_CHECKING:
+    from lsdata.pharmacovigilance import ebgm
+    from lsdata.pharmacovigilance.alerts import Rule
+
+# scipy is imported where it is used: loading the graph needs none of it.
 
 FEWEST_ONSETS = 3
 """Onsets below which no distribution is fitted to a pair (as for reports: Evans et al. 2001)."""
@@ -43,6 +36,8 @@ _CUT = ["source", "as_of", "stratum"]
 
 def prior_fits(pair_counts: pl.LazyFrame) -> pl.DataFrame:
     """The prior of each source, quarter and stratum."""
+    from lsdata.pharmacovigilance import disproportionality, ebgm
+
     rows: list[dict[str, object]] = []
     counts = pair_counts.select(*_CUT, "drug", "event", "n", "expected").sort(*_CUT, "drug", "event").collect()
     for (source, as_of, stratum), pairs in counts.group_by(_CUT, maintain_order=True):
@@ -58,6 +53,8 @@ def prior_fits(pair_counts: pl.LazyFrame) -> pl.DataFrame:
 
 def signals(pair_counts: pl.LazyFrame, prior_fits: pl.LazyFrame) -> pl.DataFrame:
     """All measures of all pairs, each with the prior of its stratum."""
+    from lsdata.pharmacovigilance import disproportionality
+
     frames = [arrow.empty(SIGNALS)]
     fits = {tuple(row[name] for name in _CUT): row for row in prior_fits.collect().iter_rows(named=True)}
     counts = pair_counts.sort(*_CUT, "drug", "event").collect()
@@ -67,7 +64,9 @@ def signals(pair_counts: pl.LazyFrame, prior_fits: pl.LazyFrame) -> pl.DataFrame
     return pl.concat(frames)
 
 
-def _fit(row: dict[str, object]) -> ebgm.Fit:
+def _fit(row: dict[str, object]) -> "ebgm.Fit":
+    from lsdata.pharmacovigilance import disproportionality, ebgm
+
     told = {name: float("nan") if value is None else value for name, value in row.items() if name not in _CUT}
     return ebgm.Fit(**told, truncation=disproportionality.DEFINITIONS["lsdata"].truncation)  # pyright: ignore[reportArgumentType]
 
@@ -78,6 +77,8 @@ def alerts(signals: pl.LazyFrame, prior_fits: pl.LazyFrame) -> pl.DataFrame:
     A quarter whose prior did not converge has no alerts of the rules that need it; the next one is compared with the
     last that has. An empty list would say that there is nothing to see: the check `prior_converged` says what it is.
     """
+    from lsdata.pharmacovigilance import alerts as rules
+
     crude = signals.filter(pl.col("stratum") == "all").collect()
     whole = prior_fits.filter((pl.col("stratum") == "all") & pl.col("converged")).collect()
     converged = set(whole.select("source", "as_of").iter_rows())
@@ -96,8 +97,10 @@ def alerts(signals: pl.LazyFrame, prior_fits: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _alerts(
-    now: pl.DataFrame, previous: pl.DataFrame | None, rule: rules.Rule, as_of: str, previous_as_of: str | None
+    now: pl.DataFrame, previous: pl.DataFrame | None, rule: "Rule", as_of: str, previous_as_of: str | None
 ) -> pl.DataFrame:
+    from lsdata.pharmacovigilance import alerts as rules
+
     found = rules.alerts(now, previous, rule).select("drug", "event", "rule", "status")
     shown = ("n", "prr", "ror_lower", "ic025", "ebgm", "eb05")
     then = (now.clear() if previous is None else previous).select("drug", "event", ebgm_previous="ebgm", n_previous="n")
@@ -160,6 +163,8 @@ _CASE = pl.format("{}/{}", "delivery", "report_id").alias("case_id")
 
 def masking(report_pairs: pl.LazyFrame, cases: pl.LazyFrame) -> pl.DataFrame:
     """Masked pairs as of each quarter."""
+    from lsdata.pharmacovigilance import masking as masks
+
     frames = [arrow.empty(MASKING)]
     for source, quarters in _quarters(cases):
         pairs = report_pairs.filter(pl.col("source") == source).collect()
@@ -186,6 +191,8 @@ def onsets(
     case_therapies: pl.LazyFrame,
 ) -> pl.DataFrame:
     """Fits of the newest quarter. An event began on the reaction's own date where there is one, else the report's."""
+    from lsdata.pharmacovigilance import time_to_onset
+
     frames = [arrow.empty(TIME_TO_ONSET)]
     key = ["source", "delivery", "report_id"]
     for source, quarters in _quarters(cases):
@@ -210,6 +217,8 @@ def adjusted_ror(
     report_pairs: pl.LazyFrame, cases: pl.LazyFrame, case_indications: pl.LazyFrame, alerts: pl.LazyFrame
 ) -> pl.DataFrame:
     """The strongest alerts (EBGM) of the newest quarter, adjusted. Of several indications the first by name counts."""
+    from lsdata.pharmacovigilance import adjusted_ror as regression
+
     frames = [arrow.empty(ADJUSTED_ROR)]
     key = ["source", "delivery", "report_id"]
     indication = case_indications.group_by(key).agg(pl.col("indication").min())
