@@ -113,6 +113,7 @@ _AGES = tuple(
         rf"\b{_PERSON},? (?:is |was |now |just |currently |who is |"
         rf"who was ){{1,3}}(?:age )?(?P<v>{_AGE})\b{_UNIT}(?! (?:and|to|over|systolic))",
         rf"\b{_PERSON},? (?:\()?(?P<v>{_AGE})(?=[,)])",
+        rf"\b(?:mr|mrs|ms|miss|mx|dr)\.? (?:[^\W\d_][\w.'-]*,? ){{1,4}}(?:\()?(?P<v>{_AGE})(?=[,);])",
         rf"\b(?P<v>{_AGE})[ -]?(?:[MF]\b|male\b|female\b|(?:\w+[ -]){{0,2}}(?:woman|man|gentleman|lady|male|female)\b)",
     )
 )

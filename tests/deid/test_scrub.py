@@ -367,3 +367,15 @@ def test_texts_without_a_record() -> None:
     leak, lost, _ = _leaks(notes, Scrubber().scrub([str(n["text"]) for n in notes]))
     assert leak <= 0.05
     assert lost <= 0.025
+
+
+@pytest.mark.parametrize(
+    "text", ["Mr. Oxtoby, 94, came in.", "Mrs Ann van Dyk (101) fell.", "Ms. O'Brien, 90; stable."]
+)
+def test_an_age_over_89_after_a_titled_name_is_found(text: str) -> None:
+    (found,) = Scrubber(ner=False).scrub([text])
+    assert found.counts["AGE90"] == 1
+
+
+def test_an_age_up_to_89_after_a_titled_name_stays() -> None:
+    assert "89" in Scrubber(ner=False).scrub(["Mr. Oxtoby, 89, came in."])[0].text
