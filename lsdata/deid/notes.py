@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import polars as pl
 import yaml
@@ -21,6 +21,9 @@ from lsdata.errors import InvalidInput
 from lsdata.lake.quarantine import Reject
 from lsdata.lake.work import Outcome, Work
 from lsdata.settings import DeidMethod, DeidOutput
+
+if TYPE_CHECKING:
+    from lsdata.deid.vault import Pseudonyms
 
 _SETTINGS = "delivery.yaml"
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-]{1,63}")
@@ -176,12 +179,16 @@ def scrubbed(work: Work, notes: pl.LazyFrame) -> Outcome:
         KeyDestroyed: the keys of the study were destroyed.
     """
     from lsdata.deid.scrub import Scrubber
+    from lsdata.deid.vault import Vault
 
     rows = notes.sort(NOTES.primary_key).collect()
     made = [arrow.empty(NOTES_SCRUBBED)]
     for (study, method, output), part in rows.group_by("study", "deid_method", "deid_output", maintain_order=True):
         records = [None if text is None else json.loads(text) for text in part["patient"]]
-        people = _people(work, str(study), records)
+        names = [_identifier(record) for record in records]
+        # What is invented must not follow from what everybody can know: without the vault there is no secret.
+        known = Vault.of(work.lake).open(str(study), work.act) if output == "surrogates" or any(names) else None
+        people = _people(known, names)
         scrubber = Scrubber(ner=work.settings.deid_model, output=cast("DeidOutput", output))
         for start in range(0, part.height, _BATCH):
             batch, group = part.slice(start, _BATCH), people[start : start + _BATCH]
@@ -189,10 +196,7 @@ def scrubbed(work: Work, notes: pl.LazyFrame) -> Outcome:
                 batch["text"].to_list(),
                 records[start : start + _BATCH],
                 day_offsets=[one.offset_days if method == "expert" else None for one in group],
-                # Where nobody is known, what is invented need not be the same anywhere else.
-                keys=[one.key or _of_note(work, line) for one, line in zip(group, batch["source_line"], strict=True)]
-                if output == "surrogates"
-                else None,
+                keys=_keys(known, batch, group) if known and output == "surrogates" else None,
             )
             made.append(_rows(batch, group, results))
             work.log(f"{work.partition}: {start + batch.height} of {part.height} notes")
@@ -203,17 +207,15 @@ def scrubbed(work: Work, notes: pl.LazyFrame) -> Outcome:
     return Outcome(rows=frame, files=(REPORT,), notes=told)
 
 
-def _of_note(work: Work, line: int) -> bytes:
-    return hashlib.sha256(f"{work.partition}\0{line}".encode()).digest()
+def _keys(known: "Pseudonyms", batch: pl.DataFrame, people: Sequence[_Person]) -> list[bytes]:
+    """The secret of each note's patient; where nobody is known, one of the note's own."""
+    places = batch.select("delivery_id", "source_file", "source_line").iter_rows()
+    return [one.key or known.secret("\0".join(map(str, place))) for one, place in zip(people, places, strict=True)]
 
 
-def _people(work: Work, study: str, records: Sequence[Mapping[str, Any] | None]) -> list[_Person]:
-    names = [_identifier(record) for record in records]
-    if not any(names):
-        return [_Person()] * len(records)
-    from lsdata.deid.vault import Vault
-
-    known = Vault.of(work.lake).open(study, work.act)
+def _people(known: "Pseudonyms | None", names: Sequence[str | None]) -> list[_Person]:
+    if known is None:
+        return [_Person()] * len(names)
     found = known.patients(pl.Series(names, dtype=pl.String))
     people = {
         name: _Person(pseudonym, days, known.secret(pseudonym))

@@ -269,9 +269,9 @@ class Pseudonyms:
         pseudonyms = self._lookup("pseudonyms", named, _draw_pseudonyms).rename({"value": "pseudonym"})
         return self._lookup("date_offsets", pseudonyms, _draw_offsets).rename({"value": "offset_days"}).drop("mac")
 
-    def secret(self, pseudonym: str) -> bytes:
-        """32 secret bytes of a patient, the same in every run: what invented names and numbers are made from."""
-        return hmac.digest(self._mac_key, b"surrogates\0" + pseudonym.encode(), "sha256")
+    def secret(self, name: str) -> bytes:
+        """32 secret bytes of a pseudonym or of another name, alike in every run: what surrogates are made from."""
+        return hmac.digest(self._mac_key, b"surrogates\0" + name.encode(), "sha256")
 
     def tokens(self, kind: str, values: pl.Series) -> pl.DataFrame:
         """A random code for each distinct value of an identifier other than the patient's.

@@ -81,6 +81,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     made.land("notes/first/scan.pdf", b"%PDF Quillfeather")
     made.land("notes/second/b.jsonl", line("m1", NOTE) + "\n")
     made.land("notes/second/delivery.yaml", "method: expert\n")
+    made.land("notes/invented/d.jsonl", line("x1", "Seen by Dr. Amara Okonkwo.", None) + "\n" + line("x2", NOTE) + "\n")
+    made.land("notes/invented/delivery.yaml", "output: surrogates\n")
     made.sensors()
     return made
 
@@ -122,6 +124,13 @@ def test_expert_moves_all_dates_of_a_patient_alike_and_keeps_intervals(home: Hom
     parsed = pl.Series([admitted]).str.to_date("%B %-d, %Y")[0], pl.Series([discharged]).str.to_date("%m/%d/%Y")[0]
     assert (parsed[1] - parsed[0]).days == (date(2020, 4, 12) - date(2020, 4, 2)).days
     assert parsed[0] != date(2020, 4, 2)
+
+
+def test_invented_names_stand_also_where_nobody_is_known(home: Home) -> None:
+    texts = home.lake.read("silver/deid/notes", ["invented"]).sort("source_line").collect()["text"]
+    assert "[" not in texts[0]
+    assert not {"Amara", "Okonkwo"} & set(texts[0].replace(".", "").split())
+    assert "metoprolol 25 mg" in texts[1]
 
 
 def test_one_patient_is_one_pseudonym_in_tables_and_deliveries(home: Home) -> None:
